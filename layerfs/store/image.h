@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Images in the store: finding, importing, preparing, tagging. */
+#ifndef LAYERFS_STORE_IMAGE_H
+#define LAYERFS_STORE_IMAGE_H
+
+#include "layerfs/store/store.h"
+#include "oci/transport.h"
+
+/* What an image is, read from its documents. */
+struct lfs_image {
+    struct oci_descriptor descriptor; /* of the manifest */
+    struct oci_manifest *manifest;
+    struct oci_config *config;
+    struct oci_digest chain_id; /* of all layers; OCI_DIGEST_NONE for an image without layers */
+};
+
+struct lfs_image *lfs_image_free(struct lfs_image *image);
+DEFINE_CLEANUP(struct lfs_image *, lfs_image_free)
+
+/* Finds an image by tag, digest or unique digest prefix (oci_layout_find), reads and checks its
+ * manifest and config. platform NULL: the host's. */
+int lfs_image_load(struct lfs_store *store, const char *name, const struct oci_platform *platform,
+    struct lfs_image **ret_image, struct report *r);
+
+/* Progress of long work. Called from several threads, one call at a time for one layer. */
+enum lfs_progress_kind {
+    LFS_PROGRESS_BEGIN, /* total: bytes of the blob, UINT64_MAX when unknown */
+    LFS_PROGRESS_BYTES, /* done: bytes of the blob read so far */
+    LFS_PROGRESS_DONE,
+    LFS_PROGRESS_EXISTS, /* nothing to do for this layer */
+};
+struct lfs_progress {
+    void (*update)(void *userdata, enum lfs_progress_kind kind, const struct oci_digest *blob,
+        uint64_t done, uint64_t total);
+    void *userdata;
+};
+
+struct lfs_ingest_options {
+    unsigned jobs;                         /* layers at a time; 0: by the number of cores */
+    const struct oci_layer_limits *limits; /* NULL: the default */
+    const struct lfs_progress *progress;   /* NULL: none */
+    bool drop_blobs;                       /* import: do not keep layer blobs */
+};
+
+/* Makes all layer trees, packs and objects of an image that are not there yet from the blobs in the
+ * store, merges the image's tree, and opens it. An image without layers is an empty root. Nothing
+ * becomes visible when it fails. */
+int lfs_image_prepare(struct lfs_store *store, const struct lfs_image *image,
+    const struct lfs_ingest_options *options, struct lfs_tree **ret_tree, struct report *r);
+
+/* Brings an image in: each layer's blob is read once and becomes blob, tree, pack and objects in
+ * that one pass; what the store has is not read. Then config, manifest and (tag not NULL) the tag
+ * appear in this order. ret_descriptor: of the manifest. */
+int lfs_image_import(struct lfs_store *store, struct oci_image_source *source, const char *tag,
+    const struct lfs_ingest_options *options, struct oci_descriptor *ret_descriptor,
+    struct report *r);
+
+/* Points tag at a manifest in the store, replacing what it pointed at. */
+int lfs_image_tag(struct lfs_store *store, const struct oci_descriptor *manifest, const char *tag,
+    struct report *r);
+
+/* Removes a tag; or, given a digest, every entry of it in index.json. Blobs stay until gc.
+ * -ENOENT. */
+int lfs_image_untag(struct lfs_store *store, const char *name, struct report *r);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An OCI image layout on disk (image-spec, image-layout.md): index.json, oci-layout, blobs/. */
+#ifndef OCI_LAYOUT_H
+#define OCI_LAYOUT_H
+
+#include "oci/image.h"
+#include "oci/source.h"
+
+struct oci_layout;
+
+/* Opens the layout in directory path. -ENOENT, -EBADMSG (no or a broken oci-layout file,
+ * an imageLayoutVersion other than 1.x). */
+int oci_layout_open(const char *path, struct oci_layout **ret_layout, struct report *r);
+/* The same from a directory fd, which is borrowed and must outlive the layout. */
+int oci_layout_open_at(int dirfd, struct oci_layout **ret_layout, struct report *r);
+/* Makes an empty layout in dirfd where there is none. */
+int oci_layout_init_at(int dirfd, struct report *r);
+struct oci_layout *oci_layout_close(struct oci_layout *layout);
+DEFINE_CLEANUP(struct oci_layout *, oci_layout_close)
+
+/* An fd of a blob, read-only, of a regular file of this size (UINT64_MAX: any); -ENOENT; -EBADMSG
+ * when the size differs. */
+int oci_layout_open_blob(struct oci_layout *layout, const struct oci_digest *digest, uint64_t size,
+    int *ret_fd, struct report *r);
+
+/* A whole small blob (a document), its digest and size checked. */
+int oci_layout_read_blob(struct oci_layout *layout, const struct oci_descriptor *descriptor,
+    struct buf *b, struct report *r);
+
+/* True when the blob is there with this size. */
+bool oci_layout_has_blob(struct oci_layout *layout, const struct oci_digest *digest, uint64_t size);
+
+/* Writes one blob from memory and fills its digest; one that exists is kept. Synced. */
+int oci_layout_put_blob(struct oci_layout *layout, const void *data, size_t size,
+    struct oci_digest *ret_digest, struct report *r);
+
+/* A blob written piece by piece; it appears by oci_blob_writer_commit() only. */
+struct oci_blob_writer;
+int oci_blob_writer_new(struct oci_layout *layout, struct oci_blob_writer **ret_writer);
+int oci_blob_writer_write(struct oci_blob_writer *w, const void *data, size_t size);
+/* Publishes under digest (which the caller has checked); content that exists is kept. `sync` makes
+ * it durable at once; a caller that syncs the file system later passes false. */
+int oci_blob_writer_commit(struct oci_blob_writer *w, const struct oci_digest *digest, bool sync);
+struct oci_blob_writer *oci_blob_writer_free(struct oci_blob_writer *w);
+DEFINE_CLEANUP(struct oci_blob_writer *, oci_blob_writer_free)
+
+/* The parsed index.json of now; *ret_json (owned by the caller, may be NULL) is the raw document.
+ */
+int oci_layout_read_index(
+    struct oci_layout *layout, struct oci_index **ret_index, json_t **ret_json, struct report *r);
+
+/* Changes index.json under an exclusive lock: edit() gets the document of now and changes it in
+ * place; 0 writes it (atomically, synced), >0 leaves it alone, <0 fails. */
+typedef int (*oci_index_edit_fn)(json_t *index, void *userdata, struct report *r);
+int oci_layout_edit_index(
+    struct oci_layout *layout, oci_index_edit_fn edit, void *userdata, struct report *r);
+
+/* Finds the manifest of one image: by tag (org.opencontainers.image.ref.name), by the full digest
+ * of a manifest or index, by a unique prefix (>= 4 hex digits, "sha256:" optional) of a digest in
+ * index.json, or, name NULL, the only image there. Indexes are followed to the manifest of
+ * `platform` (NULL: the host's), cycles and depth checked. -ENOENT, -EEXIST when a prefix or a
+ * missing name fits several, -EBADMSG. */
+int oci_layout_find(struct oci_layout *layout, const char *name,
+    const struct oci_platform *platform, struct oci_descriptor *ret_manifest, struct report *r);
+
+#endif
