@@ -3,6 +3,7 @@
  *
  * The image is mounted first and its passwd is read through the mount: so what an upper directory
  * changed counts, and the kernel resolves the image's links inside the image. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -98,18 +99,30 @@ static int make_dir(const char *path, bool *ret_made, struct report *r)
     return 0;
 }
 
+/* False too for what is no directory. */
+static bool is_empty(const char *path)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    bool empty = dir != NULL;
+
+    while (empty && (entry = readdir(dir)))
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    if (dir)
+        (void)closedir(dir);
+    return empty;
+}
+
 static int make_dirs(struct bundle *b)
 {
     struct report *r = &b->tool->report;
-    _cleanup_(freep) char *config = NULL;
     int err;
 
-    if (asprintf(&b->rootfs, "%s/rootfs", b->path) < 0 ||
-        asprintf(&config, "%s/config.json", b->path) < 0)
+    if (asprintf(&b->rootfs, "%s/rootfs", b->path) < 0)
         return -ENOMEM;
-    if (access(config, F_OK) == 0)
-        return report_fail(r, -EEXIST, "%s exists", config);
     err = make_dir(b->path, &b->made_dir, r);
+    if (err == 0 && !b->made_dir && !is_empty(b->path))
+        return report_fail(r, -ENOTEMPTY, "%s is not an empty directory", b->path);
     if (err == 0)
         err = make_dir(b->rootfs, &b->made_rootfs, r);
     return err;

@@ -233,7 +233,7 @@ static int create(struct tool *tool, const struct create_values *v, struct creat
     int r = tool_open_store(tool, LFS_STORE_CREATE, &store);
 
     if (r == 0)
-        r = progress_new("create", v->quiet, &progress);
+        r = progress_new("create", v->quiet || !isatty(STDERR_FILENO), &progress);
     request->progress = progress;
     if (r == 0)
         r = image_create(tool, store, request, &manifest);

@@ -45,13 +45,23 @@ static int run(struct tool *tool, const void *values, char **args, int arg_count
     const struct umount_values *v = values;
     struct unmount_options how = {.lazy = v->lazy,
         .timeout_ms = 1000 * (v->timeout.given ? v->timeout.seconds : DEFAULT_TIMEOUT)};
-    int r = 0;
+    int failure = 0;
 
-    for (int i = 0; r == 0 && i < arg_count; i++) {
-        tool->subject = args[i];
-        r = unmount(tool, args[i], &how);
+    /* One that fails does not keep the others; main() prints the last failure. */
+    for (int i = 0; i < arg_count; i++) {
+        struct tool one = {
+            .store_path = tool->store_path, .subject = args[i], .report = REPORT_INIT};
+        int r = unmount(&one, args[i], &how);
+
+        if (r == 0)
+            continue;
+        if (failure)
+            (void)tool_print_failure(tool, command_umount.name, failure);
+        failure = r;
+        tool->subject = one.subject;
+        tool->report = one.report;
     }
-    return r;
+    return failure;
 }
 
 const struct command command_umount = {

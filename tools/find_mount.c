@@ -5,7 +5,10 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 
+#include "tools/mountinfo.h"
 #include "tools/runtime_dir.h"
 
 void found_mount_deinit(struct found_mount *found)
@@ -38,6 +41,49 @@ int mountpoint_resolve(const char *path, char **ret_path, struct report *r)
     return 0;
 }
 
+bool mount_is_present(const struct lfs_mount_record *record)
+{
+    struct mountinfo m;
+    bool is;
+
+    if (mountinfo_find(record->mountpoint, &m) < 0)
+        return false;
+    is = strcmp(m.type, record->upper ? "overlay" : "fuse.layerfs") == 0;
+    mountinfo_deinit(&m);
+    return is;
+}
+
+void mount_remove_traces(struct lfs_store *store, const struct lfs_mount_record *record)
+{
+    _cleanup_(freep) char *base = NULL, *path = NULL;
+
+    if (record->upper)
+        (void)umount2(record->fuse_mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
+    if (!strchr(record->id, '/') && runtime_dir_open(&base, NULL) == 0 &&
+        asprintf(&path, "%s/%s", base, record->id) >= 0)
+        runtime_dir_remove(path);
+    lfs_mount_record_remove(store, record->id);
+}
+
+/* The record of what is on top of the mountpoint, or -ENOENT. */
+static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoint)
+{
+    struct stat st;
+    bool dead = stat(mountpoint, &st) < 0 && errno == ENOTCONN;
+    ssize_t found = lfs_mount_list_find(list, mountpoint);
+
+    if (found < 0 || list->alive[found] != dead)
+        return found;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct lfs_mount_record *m = &list->records[i];
+        bool newer = list->alive[found] == dead || m->started >= list->records[found].started;
+
+        if (list->alive[i] != dead && strcmp(m->mountpoint, mountpoint) == 0 && newer)
+            found = (ssize_t)i;
+    }
+    return found;
+}
+
 /* 1 when the store has a record of the mountpoint. */
 static int look_in(const char *path, const char *mountpoint, struct found_mount *ret_found)
 {
@@ -49,7 +95,7 @@ static int look_in(const char *path, const char *mountpoint, struct found_mount 
         r = lfs_mount_list_load(found.store, &found.list, NULL);
     if (r < 0)
         return 0; /* a store that cannot be read holds no mount that we could serve */
-    at = lfs_mount_list_find(&found.list, mountpoint);
+    at = find_top(&found.list, mountpoint);
     if (at < 0)
         return 0;
     found.index = (size_t)at;

@@ -18,8 +18,15 @@ void found_mount_deinit(struct found_mount *found);
  * -ENOENT, … with a text. */
 int mountpoint_resolve(const char *path, char **ret_path, struct report *r);
 
-/* Looks in the store of --store, else in the default one, then in those of all of this user's
- * mounts. -ENOENT. */
+/* True when the topmost mount on the record's mountpoint is of its kind. */
+bool mount_is_present(const struct lfs_mount_record *record);
+
+/* Removes what a dead daemon could not: runtime directory and record. */
+void mount_remove_traces(struct lfs_store *store, const struct lfs_mount_record *record);
+
+/* Of several mounts on one mountpoint the one on top: a dead one when that does not answer, else
+ * the newest that lives. Looks in the store of --store, else in the default one, then in those of
+ * all of this user's mounts. -ENOENT. */
 int mount_find(struct tool *tool, const char *mountpoint, struct found_mount *ret_found);
 
 #endif

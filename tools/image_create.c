@@ -185,6 +185,19 @@ static int chain_of(const struct oci_config *config, struct oci_digest *ret_chai
     return r;
 }
 
+/* Puts the input's path before a text about its layer. */
+static int name_input(struct creation *c, int err)
+{
+    for (size_t i = 0; i < c->request->input_count; i++) {
+        char digests[2][OCI_DIGEST_STR_MAX];
+
+        if (strstr(c->tool->report.text, oci_digest_format(&c->layers[i].digest, digests[0])) ||
+            strstr(c->tool->report.text, oci_digest_format(&c->layers[i].diff_id, digests[1])))
+            return report_context(&c->tool->report, err, "%s", c->request->inputs[i].path);
+    }
+    return err;
+}
+
 /* The image has no tag yet, so it is put together from its documents. */
 static int prepare(struct creation *c)
 {
@@ -204,7 +217,7 @@ static int prepare(struct creation *c)
         r = chain_of(image->config, &image->chain_id);
     if (r == 0)
         r = lfs_image_prepare(c->store, image, &options, &tree, report);
-    return r;
+    return r < 0 ? name_input(c, r) : 0;
 }
 
 /* A base whose blobs were dropped can be mounted but not built upon: the result would name blobs

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "layerfs/store/mounts.h"
+#include "tools/find_mount.h"
 #include "tools/mount_daemon.h"
 #include "tools/mount_serve.h"
 
@@ -25,9 +25,8 @@ static int resolve_mountpoint(const char *mountpoint, char **ret_path, struct re
     return 0;
 }
 
-/* A second mount on a mountpoint, or a second one with the same upper, is a mistake. */
-static int check_free(
-    struct lfs_store *store, const char *mountpoint, const char *upper, struct report *r)
+/* An upper belongs to one mount. Records of dead daemons whose mounts are gone go on the way. */
+static int check_records(struct lfs_store *store, const char *upper, struct report *r)
 {
     _cleanup_(lfs_mount_list_deinit) struct lfs_mount_list list = {0};
     int err = lfs_mount_list_load(store, &list, r);
@@ -35,12 +34,9 @@ static int check_free(
     for (size_t i = 0; err == 0 && i < list.count; i++) {
         const struct lfs_mount_record *m = &list.records[i];
 
-        if (!list.alive[i])
-            continue;
-        if (strcmp(m->mountpoint, mountpoint) == 0)
-            return report_fail(
-                r, -EBUSY, "image %s is already mounted on %s", m->image, mountpoint);
-        if (upper && m->upper && strcmp(m->upper, upper) == 0)
+        if (!list.alive[i] && !mount_is_present(m))
+            mount_remove_traces(store, m);
+        else if (list.alive[i] && upper && m->upper && strcmp(m->upper, upper) == 0)
             return report_fail(
                 r, -EBUSY, "upper %s is in use by the mount on %s", upper, m->mountpoint);
     }
@@ -90,7 +86,7 @@ int image_mount(struct tool *tool, struct lfs_store *store, const struct mount_r
         return r;
     if (o->upper)
         plan.overlay = &overlay;
-    r = check_free(store, mountpoint, overlay.upper, &tool->report);
+    r = check_records(store, overlay.upper, &tool->report);
     if (r == 0)
         r = prepare_and_run(tool, request, &plan, ret_message);
     if (r < 0 && overlay.made_work)

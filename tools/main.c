@@ -103,25 +103,19 @@ static void print_version(void)
     printf("layerfs %s\n%s\ngzip: %s\n", LAYERFS_VERSION, lfs_fuse_features(), oci_inflate_name());
 }
 
-/* Prints the line of a failure. A daemon's goes nowhere: its parent told it. */
+/* 0, or the exit code of a failure whose line is then printed. */
 static int finish(const struct tool *tool, const struct command *c, int r)
 {
-    const char *name = c ? c->name : "";
-    const char *space = tool->subject ? " " : "";
-    const char *subject = tool->subject ? tool->subject : "";
-    struct report line = REPORT_INIT;
+    struct tool output = {.report = REPORT_INIT};
 
     if (r == TOOL_DAEMON_ENDED)
         return EXIT_CODE_OK;
-    if (r == 0 && fflush(stdout) == 0)
+    if (r != 0)
+        return tool_print_failure(tool, c ? c->name : NULL, r);
+    if (fflush(stdout) == 0)
         return EXIT_CODE_OK;
-    if (r == 0)
-        (void)report_errno(&line, r = neg_errno(), "%s: cannot write the output", name);
-    else
-        (void)report_fail(&line, -EINVAL, "%s%s%s%s%s", name, space, subject, c ? ": " : "",
-            report_is_set(&tool->report) ? tool->report.text : strerror(r < 0 ? -r : EINVAL));
-    (void)fprintf(stderr, "layerfs: %s\n", line.text);
-    return r > 0 ? r : (int)exit_code_of(r);
+    r = report_errno(&output.report, neg_errno(), "cannot write the output");
+    return tool_print_failure(&output, c ? c->name : NULL, r);
 }
 
 static int set_up(struct tool *tool, const struct global_values *global)

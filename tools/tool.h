@@ -53,6 +53,10 @@ extern const struct command command_bundle, command_create, command_images, comm
 /* Sets the text and returns EXIT_CODE_USAGE. */
 int tool_usage(struct tool *tool, const char *fmt, ...) _printf_(2, 3);
 
+/* Prints "layerfs: COMMAND SUBJECT: TEXT" on stderr and returns the exit code; r as a command
+ * returns it. command NULL: before one was found. */
+int tool_print_failure(const struct tool *tool, const char *command, int r);
+
 /* The store of --store, $LAYERFS_STORE or the default, with a text that names it on failure. */
 int tool_open_store(struct tool *tool, unsigned flags, struct lfs_store **ret_store);
 

@@ -18,15 +18,14 @@
 #include "oci/util/io.h"
 #include "tools/find_mount.h"
 #include "tools/mountinfo.h"
-#include "tools/runtime_dir.h"
 
 extern char **environ;
 
 static int fail_busy(const char *path, struct report *r)
 {
     return report_fail(r, -EBUSY,
-        "something in it is in use, nothing was unmounted (`fuser -m %s` tells what; --lazy "
-        "detaches it all the same)",
+        "%s is busy, nothing was unmounted (`fuser -m` tells who uses it; --lazy detaches it all "
+        "the same)",
         path);
 }
 
@@ -88,19 +87,6 @@ static int unmount_one(const char *path, bool lazy, struct report *r)
     return report_errno(r, neg_errno(), "%s", path);
 }
 
-/* Whether the topmost mount on the path is what the record says. */
-static bool is_ours(const struct lfs_mount_record *record)
-{
-    struct mountinfo m;
-    bool ours;
-
-    if (mountinfo_find(record->mountpoint, &m) < 0)
-        return false;
-    ours = strcmp(m.type, record->upper ? "overlay" : "fuse.layerfs") == 0;
-    mountinfo_deinit(&m);
-    return ours;
-}
-
 static int wait_for_daemon(
     struct found_mount *found, int pidfd, unsigned timeout_ms, struct report *r)
 {
@@ -120,18 +106,6 @@ static int wait_for_daemon(
     return err;
 }
 
-/* What a dead daemon could not remove. */
-static void remove_traces(struct found_mount *found)
-{
-    const struct lfs_mount_record *record = &found->list.records[found->index];
-    _cleanup_(freep) char *base = NULL, *path = NULL;
-
-    if (!strchr(record->id, '/') && runtime_dir_open(&base, NULL) == 0 &&
-        asprintf(&path, "%s/%s", base, record->id) >= 0)
-        runtime_dir_remove(path);
-    lfs_mount_record_remove(found->store, record->id);
-}
-
 static int unmount_recorded(
     struct found_mount *found, const struct unmount_options *options, struct report *r)
 {
@@ -141,16 +115,18 @@ static int unmount_recorded(
         alive ? (int)syscall(SYS_pidfd_open, (pid_t)record->pid, 0) : -1;
     int err = 0;
 
-    if (is_ours(record))
+    if (mount_is_present(record))
         err = unmount_one(record->mountpoint, options->lazy, r);
     else if (alive && !record->upper)
-        err = report_fail(r, -ENOENT, "mounted in another mount namespace, not here");
+        err = report_fail(r, -ENOENT,
+            "%s is mounted in another mount namespace, or another mount lies on it",
+            record->mountpoint);
     if (err == 0 && record->upper)
         (void)umount2(record->fuse_mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
     if (err == 0 && alive && !options->lazy)
         err = wait_for_daemon(found, pidfd, options->timeout_ms, r);
     if (err == 0 && !alive)
-        remove_traces(found);
+        mount_remove_traces(found->store, record);
     return err;
 }
 
