@@ -3,7 +3,7 @@
  *
  * Called as mount.layerfs, or as `layerfs IMAGE MOUNTPOINT -o …` the way mount.fuse does, it is
  * `layerfs mount`. */
-#include <signal.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,8 +86,7 @@ static void print_usage(void)
 static void print_command_help(const struct command *c)
 {
     printf("Usage: layerfs %s [OPTION]... %s\n\n", c->name, c->arguments);
-    print_wrapped(stdout, c->summary, 0, 0);
-    printf("\n");
+    printf("%c%s.\n\n", toupper((unsigned char)c->summary[0]), c->summary + 1);
     print_wrapped(stdout, c->description, 0, 0);
     if (c->options[0].name)
         printf("\nOptions:\n");
@@ -217,7 +216,6 @@ int main(int argc, char **argv)
     char **args;
     int count;
 
-    (void)signal(SIGPIPE, SIG_IGN); /* a closed reader is an error of the write, not a death */
     if (strcmp(name, "mount.layerfs") == 0)
         return start_command(&tool, &command_mount, &global, argc, argv);
     if (options_parse(no_options, NULL, global_options, &global, true, argc, argv, &args, &count,

@@ -50,6 +50,7 @@ static int detach(struct daemon *d)
 {
     int r = 0;
 
+    (void)signal(SIGPIPE, SIG_IGN); /* a parent that died must not take the mount with it */
     if (setsid() < 0 || chdir("/") < 0)
         return neg_errno();
     d->stderr_fd = memfd_create("stderr", MFD_CLOEXEC);

@@ -260,19 +260,22 @@ void print_wrapped(FILE *f, const char *text, int indent, int column)
 {
     int at = column;
 
-    for (; at < indent; at++)
-        (void)fputc(' ', f);
     while (*text) {
         size_t word = strcspn(text, " \n");
+        int space;
 
-        if (at > indent && at + (int)word >= HELP_WIDTH)
-            at = fprintf(f, "\n%*s", indent, "") - 1;
-        at += fprintf(f, "%.*s", (int)word, text);
+        if (at > indent && at + 1 + (int)word > HELP_WIDTH) {
+            (void)fputc('\n', f);
+            at = 0;
+        }
+        space = at < indent ? indent - at : at > indent;
+        if (word)
+            at += fprintf(f, "%*s%.*s", space, "", (int)word, text);
         text += word;
-        if (*text == '\n')
-            at = fprintf(f, "\n%*s", text[1] && text[1] != '\n' ? indent : 0, "") - 1;
-        else if (*text == ' ')
-            at += fprintf(f, " ");
+        if (*text == '\n') {
+            (void)fputc('\n', f);
+            at = 0;
+        }
         text += *text != '\0';
     }
     (void)fputc('\n', f);
