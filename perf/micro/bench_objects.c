@@ -107,8 +107,8 @@ struct uring_slot {
     unsigned left; /* completions to come */
 };
 
-static void submit_slot(struct io_uring *ring, struct uring_slot *slots, unsigned n, int dirfd,
-    const struct content *c)
+static void submit_slot(
+    struct io_uring *ring, struct uring_slot *slots, unsigned n, int dirfd, const struct content *c)
 {
     struct uring_slot *slot = &slots[n];
     struct io_uring_sqe *sqe;
@@ -117,8 +117,7 @@ static void submit_slot(struct io_uring *ring, struct uring_slot *slots, unsigne
     slot->size = c->data.size;
     slot->left = STEPS;
     sqe = io_uring_get_sqe(ring);
-    io_uring_prep_openat_direct(
-        sqe, dirfd, slot->name, O_WRONLY | O_CREAT | O_EXCL, 0444, n);
+    io_uring_prep_openat_direct(sqe, dirfd, slot->name, O_WRONLY | O_CREAT | O_EXCL, 0444, n);
     sqe->flags |= IOSQE_IO_LINK;
     io_uring_sqe_set_data64(sqe, n);
     sqe = io_uring_get_sqe(ring);
