@@ -42,8 +42,7 @@ int lfs_data_mode_parse(const char *name, enum lfs_data_mode *ret_mode)
 
 const char *lfs_transport_name(enum lfs_transport transport)
 {
-    return (size_t)transport < ARRAY_SIZE(transport_names) ? transport_names[transport]
-                                                           : "unknown";
+    return (size_t)transport < ARRAY_SIZE(transport_names) ? transport_names[transport] : "unknown";
 }
 
 int lfs_transport_parse(const char *name, enum lfs_transport *ret_transport)

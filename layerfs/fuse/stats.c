@@ -105,7 +105,7 @@ int lfs_stats_create(const char *path, struct lfs_stats **ret_stats, struct repo
     _cleanup_(fd_closep) int fd =
         open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     struct lfs_stats *stats;
-    void *mapped;
+    void *mapped = NULL;
     int err;
 
     if (fd < 0)
@@ -126,7 +126,7 @@ int lfs_stats_open(const char *path, const struct lfs_stats **ret_stats, struct 
 {
     _cleanup_(fd_closep) int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
-    void *mapped;
+    void *mapped = NULL;
     int err;
 
     if (fd < 0 || fstat(fd, &st) < 0)
