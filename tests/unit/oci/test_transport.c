@@ -251,6 +251,25 @@ Test(transport, oci_archive_failures)
     cr_expect_eq(open_fails(&dir, "oci-archive", "a.tar:x", NULL, &report), -ENOENT);
 }
 
+Test(transport, a_lone_manifest_is_of_its_configs_platform)
+{
+    static const char *const places[][2] = {{"oci", "l:t"}, {"oci-archive", "a.tar"}};
+    _cleanup_(tmpdir_remove) struct tmpdir dir = tmpdir_make();
+    struct report report;
+
+    make_layout(&dir);
+    make_oci_archive(&dir, NO_FAULT);
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+        _cleanup_(oci_image_source_closep) struct oci_image_source *s = NULL;
+
+        cr_expect_eq(
+            open_location(&dir, places[i][0], places[i][1], "linux/s390x", &s, &report), 0);
+        cr_expect_eq(open_fails(&dir, places[i][0], places[i][1], "linux/mips", &report), -ENOENT);
+        cr_expect(strstr(report.text, "no image for linux/mips (there is: linux/s390x)"), "%s",
+            report.text);
+    }
+}
+
 /* ---- docker archives ---- */
 
 /* A gzip member of "layer", as `printf layer | gzip -n` makes it. */
