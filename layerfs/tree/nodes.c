@@ -248,9 +248,11 @@ bool dir_is_below(const struct lfs_builder *b, uint32_t dir, uint32_t top)
 /* Names are met from the leaf up, so they are put from the end of the path forwards. */
 int dir_path(const struct lfs_builder *b, uint32_t dir, struct buf *path)
 {
-    char *start = buf_extend(path, node_at(b, dir)->path_size);
-    char *at;
+    char *start, *at;
 
+    if (dir == ROOT_NODE)
+        return 0;
+    start = buf_extend(path, node_at(b, dir)->path_size);
     if (!start)
         return -ENOMEM;
     at = start + node_at(b, dir)->path_size;
