@@ -8,54 +8,15 @@
 #ifndef OCI_IMAGE_H
 #define OCI_IMAGE_H
 
-#include <jansson.h>
-
-#include "oci/digest.h"
-#include "oci/util/buf.h"
-#include "oci/util/report.h"
+#include "oci/json.h"
+#include "oci/media.h"
+#include "oci/platform.h"
 
 enum {
-    OCI_DOCUMENT_MAX = 4 << 20,
     OCI_LAYERS_MAX = 1024,
     OCI_INDEX_DEPTH_MAX = 4,
-    OCI_INDEX_MANIFESTS_MAX = 4096
+    OCI_INDEX_MANIFESTS_MAX = 4096,
 };
-
-enum oci_media {
-    OCI_MEDIA_UNKNOWN,
-    OCI_MEDIA_INDEX,    /* OCI index or docker manifest list */
-    OCI_MEDIA_MANIFEST, /* OCI manifest or docker schema 2 */
-    OCI_MEDIA_CONFIG,
-    OCI_MEDIA_LAYER,         /* any compression: the content says which */
-    OCI_MEDIA_LAYER_FOREIGN, /* non-distributable */
-};
-
-#define OCI_TYPE_INDEX "application/vnd.oci.image.index.v1+json"
-#define OCI_TYPE_MANIFEST "application/vnd.oci.image.manifest.v1+json"
-#define OCI_TYPE_CONFIG "application/vnd.oci.image.config.v1+json"
-#define OCI_TYPE_LAYER "application/vnd.oci.image.layer.v1.tar"
-#define OCI_TYPE_LAYER_GZIP OCI_TYPE_LAYER "+gzip"
-#define OCI_TYPE_LAYER_ZSTD OCI_TYPE_LAYER "+zstd"
-#define OCI_TYPE_DOCKER_LIST "application/vnd.docker.distribution.manifest.list.v2+json"
-#define OCI_TYPE_DOCKER_MANIFEST "application/vnd.docker.distribution.manifest.v2+json"
-#define OCI_TYPE_DOCKER_CONFIG "application/vnd.docker.container.image.v1+json"
-#define OCI_TYPE_DOCKER_LAYER "application/vnd.docker.image.rootfs.diff.tar.gzip"
-
-enum oci_media oci_media_classify(const char *media_type);
-
-/* "os/arch[/variant]". Fields are empty when unknown. */
-struct oci_platform {
-    char os[32], architecture[32], variant[32];
-};
-
-/* The platform of this machine, in Go's names (amd64, arm64, arm with v7, …). */
-struct oci_platform oci_platform_host(void);
-int oci_platform_parse(const char *s, struct oci_platform *ret_platform);
-const char *oci_platform_format(const struct oci_platform *p, char buf[static 100]);
-
-/* How well an image of platform `have` serves on `want`: 0 not at all, more is better (an exact
- * variant over a compatible lower one: arm v7 takes v6 and v5; amd64 v1 is amd64). */
-int oci_platform_match(const struct oci_platform *want, const struct oci_platform *have);
 
 struct oci_descriptor {
     char *media_type; /* owned */
@@ -68,6 +29,15 @@ struct oci_descriptor {
 
 void oci_descriptor_deinit(struct oci_descriptor *d);
 int oci_descriptor_parse(json_t *json, struct oci_descriptor *ret_descriptor, struct report *r);
+/* The same for an entry of an index, where a digest of an unknown algorithm may be somebody else's
+ * business: it becomes OCI_DIGEST_NONE. */
+int oci_descriptor_parse_entry(
+    json_t *json, struct oci_descriptor *ret_descriptor, struct report *r);
+/* A descriptor of these three fields. */
+int oci_descriptor_make(const char *media_type, const struct oci_digest *digest, uint64_t size,
+    struct oci_descriptor *ret_descriptor);
+/* The copy shares the JSON value. */
+int oci_descriptor_copy(const struct oci_descriptor *d, struct oci_descriptor *ret_descriptor);
 /* NULL when there is none; borrowed. */
 const char *oci_descriptor_annotation(const struct oci_descriptor *d, const char *key);
 
@@ -79,8 +49,15 @@ struct oci_index {
 struct oci_index *oci_index_free(struct oci_index *index);
 DEFINE_CLEANUP(struct oci_index *, oci_index_free)
 int oci_index_parse(const void *data, size_t size, struct oci_index **ret_index, struct report *r);
+/* From a document that is parsed already. */
+int oci_index_from_json(json_t *json, struct oci_index **ret_index, struct report *r);
 
-/* The best entry for a platform: its position, or -ENOENT with a text that lists what there is. */
+/* True for an entry that can be an image: an index or manifest with a digest we can check, and
+ * neither an artifact nor an attestation. */
+bool oci_index_entry_is_image(const struct oci_descriptor *d);
+
+/* The best entry for a platform: its position, or -ENOENT with a text that lists what there is. A
+ * single image without a platform is taken for any. */
 ssize_t oci_index_select(
     const struct oci_index *index, const struct oci_platform *want, struct report *r);
 
@@ -110,13 +87,5 @@ int oci_config_parse(
 /* -EBADMSG when manifest and config do not have the same number of layers. */
 int oci_image_check(
     const struct oci_manifest *manifest, const struct oci_config *config, struct report *r);
-
-/* Canonical bytes of a JSON value we make: compact, keys sorted. */
-int oci_json_dump(const json_t *json, struct buf *b);
-
-/* json_loadb with the document limit, duplicate keys refused and a one-line text; nesting is
- * bounded by jansson. */
-int oci_json_load(
-    const void *data, size_t size, const char *what, json_t **ret_json, struct report *r);
 
 #endif

@@ -18,12 +18,16 @@ int oci_layout_init_at(int dirfd, struct report *r);
 struct oci_layout *oci_layout_close(struct oci_layout *layout);
 DEFINE_CLEANUP(struct oci_layout *, oci_layout_close)
 
+/* Where blob writers keep unfinished files: a directory of the same file system, borrowed, which
+ * must outlive the layout. Without it that is blobs/. */
+void oci_layout_set_tmp(struct oci_layout *layout, int tmp_dirfd);
+
 /* An fd of a blob, read-only, of a regular file of this size (UINT64_MAX: any); -ENOENT; -EBADMSG
  * when the size differs. */
 int oci_layout_open_blob(struct oci_layout *layout, const struct oci_digest *digest, uint64_t size,
     int *ret_fd, struct report *r);
 
-/* A whole small blob (a document), its digest and size checked. */
+/* A whole small blob (a document), its digest and size (UINT64_MAX: any) checked. */
 int oci_layout_read_blob(struct oci_layout *layout, const struct oci_descriptor *descriptor,
     struct buf *b, struct report *r);
 
@@ -49,17 +53,16 @@ DEFINE_CLEANUP(struct oci_blob_writer *, oci_blob_writer_free)
 int oci_layout_read_index(
     struct oci_layout *layout, struct oci_index **ret_index, json_t **ret_json, struct report *r);
 
-/* Changes index.json under an exclusive lock: edit() gets the document of now and changes it in
- * place; 0 writes it (atomically, synced), >0 leaves it alone, <0 fails. */
+/* Changes index.json under an exclusive lock on the layout's directory: edit() gets the document of
+ * now and changes it in place; 0 writes it (atomically, synced), >0 leaves it alone and is
+ * returned, <0 fails. Other tools know no lock and replace the file: when that happens meanwhile,
+ * edit() is called again with the new document. */
 typedef int (*oci_index_edit_fn)(json_t *index, void *userdata, struct report *r);
 int oci_layout_edit_index(
     struct oci_layout *layout, oci_index_edit_fn edit, void *userdata, struct report *r);
 
-/* Finds the manifest of one image: by tag (org.opencontainers.image.ref.name), by the full digest
- * of a manifest or index, by a unique prefix (>= 4 hex digits, "sha256:" optional) of a digest in
- * index.json, or, name NULL, the only image there. Indexes are followed to the manifest of
- * `platform` (NULL: the host's), cycles and depth checked. -ENOENT, -EEXIST when a prefix or a
- * missing name fits several, -EBADMSG. */
+/* Finds the manifest of one image by what oci_index_find() takes for a name, starting at
+ * index.json. */
 int oci_layout_find(struct oci_layout *layout, const char *name,
     const struct oci_platform *platform, struct oci_descriptor *ret_manifest, struct report *r);
 

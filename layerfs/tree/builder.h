@@ -40,9 +40,11 @@ int lfs_builder_apply(
  * pack of a layer is named by it). Not synced. */
 int lfs_builder_write(struct lfs_builder *b, const struct oci_digest *id, int fd, struct report *r);
 
-/* Text dump, one line an inode name, for `inspect --tree` and tests. */
+/* Text dump, one line a name (dump.c describes it), for `inspect --tree` and tests. line() gets it
+ * without a newline; what it returns other than 0 ends the dump and is returned. */
 struct lfs_dump_options {
     bool digests; /* with content digests and where the data are */
+    bool numbers; /* with inode numbers, which show what hard links belong together */
 };
 int lfs_tree_dump(const struct lfs_tree *tree, const struct lfs_dump_options *options,
     int (*line)(void *userdata, const char *text), void *userdata);

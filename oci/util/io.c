@@ -64,14 +64,13 @@ int io_pwrite_full(int fd, const void *data, size_t size, off_t offset)
     return write_full(fd, data, size, offset, true);
 }
 
-int io_read_file(int dirfd, const char *name, size_t limit, struct buf *b)
+int io_read_fd(int fd, size_t limit, struct buf *b)
 {
-    _cleanup_(fd_closep) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     struct stat st;
     ssize_t n;
     int r;
 
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fstat(fd, &st) < 0)
         return neg_errno();
     if (!S_ISREG(st.st_mode))
         return -EINVAL;
@@ -80,12 +79,21 @@ int io_read_file(int dirfd, const char *name, size_t limit, struct buf *b)
     r = buf_reserve(b, (size_t)st.st_size + 1);
     if (r < 0)
         return r;
-    n = io_read_full(fd, b->data, (size_t)st.st_size);
+    n = io_pread_full(fd, b->data, (size_t)st.st_size, 0);
     if (n < 0)
         return (int)n;
+    if (n < st.st_size)
+        return -EIO;
     b->size = (size_t)n;
     b->data[b->size] = '\0'; /* not counted: lets text be used as a string */
     return 0;
+}
+
+int io_read_file(int dirfd, const char *name, size_t limit, struct buf *b)
+{
+    _cleanup_(fd_closep) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    return fd < 0 ? neg_errno() : io_read_fd(fd, limit, b);
 }
 
 int io_mkdir(int dirfd, const char *name, mode_t mode)

@@ -19,6 +19,9 @@ int io_pwrite_full(int fd, const void *data, size_t size, off_t offset);
  * bytes, else 0 or -errno. Only regular files are read: -EINVAL for others. */
 int io_read_file(int dirfd, const char *name, size_t limit, struct buf *b);
 
+/* The same of an open file, from its start; fd stays open. -EIO when it shrinks meanwhile. */
+int io_read_fd(int fd, size_t limit, struct buf *b);
+
 /* mkdir that is content with a directory that is there (not with a link to one). */
 int io_mkdir(int dirfd, const char *name, mode_t mode);
 
