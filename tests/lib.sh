@@ -127,6 +127,8 @@ daemons() {
     return 0
 }
 
+no_daemons() { [ -z "$(daemons)" ]; }
+
 # stats MNT JQ: one value of `layerfs stats --json`.
 stats() { layerfs stats --json "$1" | jq -r "(if type == \"array\" then .[0] else . end) | $2"; }
 requests() { stats "$1" .total_requests; }

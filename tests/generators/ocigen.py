@@ -102,8 +102,7 @@ class Tar:
         for key, value in xattrs.items():
             key = key.encode() if isinstance(key, str) else key
             records += pax_record(b'SCHILY.xattr.' + key, value)
-        for key, value in pax.items():
-            records += pax_record(key, value)
+        records += b''.join(pax_record(key, value) for key, value in pax.items())
         if records:
             self.raw(header(b'PaxHeaders/entry', b'x', size=len(records)) + pad(records))
         self.raw(header(name, kind, mode, min(uid, 8**7 - 1), min(gid, 8**7 - 1), len(data),

@@ -67,7 +67,7 @@ check '--foreground unmounts at SIGTERM' not_mounted m
 layerfs mount plain m
 kill -TERM "$(daemon_of m)"
 check 'the daemon unmounts at SIGTERM' wait_until 20 not_mounted m
-wait_until 20 test -z "$(daemons)"
+wait_until 20 no_daemons
 
 # Options.
 layerfs mount -o nosuid,nodev,noexec plain m
@@ -88,7 +88,7 @@ check 'mount -t fuse.layerfs' mount -t fuse.layerfs plain "$T/m"
 check 'it answers' stat m/large
 is 'its type' "$(findmnt -no FSTYPE m)" fuse.layerfs
 check 'umount(8) ends it' umount m
-check 'and the daemon' wait_until 20 sh -c ". '$LAYERFS_TESTS/lib.sh'; trap - EXIT; test -z \"\$(daemons)\""
+check 'and the daemon' wait_until 20 no_daemons
 mkdir "$T/etc"
 cat /etc/fstab >fstab 2>/dev/null || true
 echo "plain $T/m fuse.layerfs ro,data=cached 0 0" >>fstab

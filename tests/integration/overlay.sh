@@ -41,7 +41,7 @@ is 'umount(8) of the overlay and layerfs umount after it leave nothing' "$(
     layerfs mount --upper u2 --work w2 img m
     umount m
     layerfs umount m 2>/dev/null
-    wait_until 20 sh -c ". '$LAYERFS_TESTS/lib.sh'; trap - EXIT; test -z \"\$(daemons)\"" && echo clean
+    wait_until 20 no_daemons && echo clean
     wc -l </proc/self/mountinfo)" $'clean\n'"$before"
 
 # Warm, the overlay needs nothing from the daemon.

@@ -14,7 +14,7 @@ check '--lazy detaches it' layerfs umount --lazy m
 check 'it is not mounted' not_mounted m
 is 'the open file still reads' "$(wc -c <&9)" $((8 << 20))
 exec 9<&-
-check 'the daemon ends with the last user' wait_until 20 sh -c "! kill -0 $(daemons) 2>/dev/null"
+check 'the daemon ends with the last user' wait_until 20 no_daemons
 is 'no record is left' "$(records)" 0
 
 layerfs mount plain m
@@ -29,7 +29,7 @@ is 'its record is gone' "$(records)" 0
 
 layerfs mount plain m
 kill -KILL "$(daemon_of m)"
-wait_until 20 test -z "$(daemons | grep . || true)"
+wait_until 20 no_daemons
 umount m
 check 'a record of a dead mount does not hinder' layerfs mount plain m
 check 'stats do not count it' test "$(layerfs stats --json | jq length)" = 1
@@ -77,5 +77,5 @@ wait_until 10 sh -c "test \"\$(ls /proc/$reader/task | wc -l)\" = 4"
 layerfs umount m 2>/dev/null || layerfs umount --lazy m
 check 'a mount under load can be taken away' not_mounted m
 wait $reader || true
-check 'its daemon ends' wait_until 20 sh -c ". '$LAYERFS_TESTS/lib.sh'; trap - EXIT; test -z \"\$(daemons)\""
+check 'its daemon ends' wait_until 20 no_daemons
 is 'and its record' "$(records)" 0
