@@ -294,7 +294,10 @@ static int read_entry(struct oci_layer_reader *reader, struct archive_entry *ae,
         n = read_whiteout(e, reader->path, r);
     if (n <= 0 || e->kind != OCI_ENTRY_NODE)
         return n;
-    n = hardlink ? read_hardlink(reader, hardlink, r) : read_node(reader, ae, r);
+    if (hardlink || archive_entry_filetype(ae) == 0) /* 0: a hard link with an empty target */
+        n = read_hardlink(reader, hardlink ? hardlink : "", r);
+    else
+        n = read_node(reader, ae, r);
     return n < 0 ? n : 1;
 }
 
@@ -321,7 +324,7 @@ static int next_entry(struct oci_layer_reader *reader)
         start_content(reader);
         n = read_entry(reader, ae, &reader->text);
         if (n < 0)
-            return report_context(&reader->text, n, "entry \"%s\"", reader->source->name);
+            return tar_guard_context(reader->guard, n, &reader->text);
         if (n > 0)
             return 1;
     }
