@@ -7,7 +7,10 @@
 #include "layerfs/store/pack_writer.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
+
+#include "oci/util/log.h"
 
 enum {
     BUFFER_SIZE = 1 << 20, /* bytes */
@@ -26,6 +29,7 @@ struct lfs_pack_writer {
     uint8_t *buffer; /* BUFFER_SIZE bytes */
     size_t fill;     /* bytes in the buffer */
     struct seen *seen;
+    uint64_t shared; /* bytes that were not appended again */
 };
 
 int lfs_pack_writer_new(struct lfs_store *store, struct lfs_pack_writer **ret_writer)
@@ -91,6 +95,7 @@ int lfs_pack_writer_append(struct lfs_pack_writer *w, const void *data, size_t s
     seen = seen_place(w, sha256);
     if (seen->end > 0 && memcmp(seen->sha256, sha256, 32) == 0) {
         *ret_offset = seen->end - size;
+        w->shared += size;
         return 0;
     }
     if (w->fill + size > BUFFER_SIZE)
@@ -111,6 +116,7 @@ int lfs_pack_writer_flush(struct lfs_pack_writer *w)
     int err = w->buffer ? write_buffer(w) : 0;
 
     free_buffers(w);
+    log_debug(LOG_STORE, "pack: %" PRIu64 " bytes, %" PRIu64 " shared", w->size, w->shared);
     return err;
 }
 

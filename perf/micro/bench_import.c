@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "layerfs/store/image.h"
+#include "oci/util/log.h"
 
 struct layout_source {
     struct oci_image_source source; /* first */
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
 
     if (argc != 5 && argc != 4)
         return 2;
+    (void)log_setup(getenv("LAYERFS_DEBUG"));
     err = lfs_store_open(argv[2], LFS_STORE_CREATE, &store, &r);
     if (err == 0)
         err = argc == 5 ? import(store, argv[3], argv[4], &r) : prepare(store, argv[3], &r);

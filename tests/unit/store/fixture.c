@@ -52,19 +52,27 @@ struct lfs_store *fixture_store(void)
 
 /* --- tars --- */
 
+static void octal(char *at, int digits, uint64_t value)
+{
+    while (digits-- > 0) {
+        at[digits] = (char)('0' + value % 8);
+        value /= 8;
+    }
+}
+
 static void tar_header(
     struct buf *tar, const char *path, char type, unsigned mode, size_t size, const char *target)
 {
-    char *h = buf_extend(tar, 512);
+    char h[512] = {0};
     unsigned sum = 0;
 
-    cr_assert(h && strlen(path) < 100);
+    cr_assert(strlen(path) < 100 && (!target || strlen(target) < 100));
     memcpy(h, path, strlen(path));
-    (void)sprintf(h + 100, "%07o", mode);
-    (void)sprintf(h + 108, "%07o", 0);
-    (void)sprintf(h + 116, "%07o", 0);
-    (void)sprintf(h + 124, "%011zo", size);
-    (void)sprintf(h + 136, "%011o", 1600000000u);
+    octal(h + 100, 7, mode);
+    octal(h + 108, 7, 0);
+    octal(h + 116, 7, 0);
+    octal(h + 124, 11, size);
+    octal(h + 136, 11, 1600000000u);
     memset(h + 148, ' ', 8);
     h[156] = type;
     if (target)
@@ -72,7 +80,9 @@ static void tar_header(
     memcpy(h + 257, "ustar\00000", 8);
     for (int i = 0; i < 512; i++)
         sum += (unsigned char)h[i];
-    (void)sprintf(h + 148, "%06o", sum);
+    octal(h + 148, 6, sum);
+    h[154] = '\0';
+    cr_assert(buf_append(tar, h, sizeof(h)) == 0);
 }
 
 void fill(uint8_t *data, size_t size, unsigned seed)

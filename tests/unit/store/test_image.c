@@ -677,6 +677,44 @@ Test(image, four_processes_read_each_blob_once)
     check_made(store, tree);
 }
 
+/* The same layers in another order: nobody may wait for the other for ever. */
+Test(image, orders_that_cross_do_not_block)
+{
+    struct test_image *images[2] = {&image, calloc(1, sizeof(image))};
+
+    test_image_deinit(&image);
+    for (unsigned i = 0; i < 2; i++) {
+        test_image_init(images[i]);
+        images[i]->layer_count = 6;
+        for (unsigned layer = 0; layer < 6; layer++) {
+            struct buf *tar = &images[i]->layers[i ? 5 - layer : layer];
+
+            tar_file(tar, "file", 200000, layer); /* the same size: nothing else orders them */
+            tar_end(tar);
+        }
+        test_image_seal(images[i]);
+    }
+    lfs_store_close(fixture_store());
+    for (unsigned i = 0; i < 4; i++)
+        if (fork() == 0) {
+            struct lfs_store *store = fixture_store();
+            struct lfs_ingest_options options = {.jobs = 1 + i / 2};
+
+            _exit(lfs_image_import(
+                      store, &images[i % 2]->source, i % 2 ? "b" : "a", &options, NULL, NULL) == 0
+                      ? 0
+                      : 1);
+        }
+    for (unsigned i = 0; i < 4; i++) {
+        int status;
+
+        cr_assert(wait(&status) > 0);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    test_image_deinit(images[1]);
+    free(images[1]);
+}
+
 /* --- crashes --- */
 
 /* Runs an import in a process that dies by itself or by a timer. */

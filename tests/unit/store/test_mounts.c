@@ -148,6 +148,7 @@ Test(mounts, broken_records_are_skipped)
     cr_assert(mkfifoat(dirfd, "fifo.json", 0644) == 0);
     cr_assert(symlinkat("nowhere", dirfd, "link.json") == 0);
     cr_assert(lfs_mount_list_load(store, &list, NULL) == 0 && list.count == 0);
+    lfs_mount_list_deinit(&list);
 }
 
 Test(mounts, finds_the_newest)
