@@ -9,8 +9,21 @@ DESTDIR=$T/inst meson install -C "$BUILD" --no-rebuild --quiet --skip-subproject
 inst=$T/inst$prefix
 check 'the binary is installed' test -x "$inst/bin/layerfs"
 is 'mount.layerfs is a link to it' "$(readlink "$inst/sbin/mount.layerfs")" "$prefix/bin/layerfs"
-for c in '' -create -pull -prepare -mount -umount -images -tag -rm -inspect -bundle -stats; do
-    check "layerfs$c has a man page" test -f "$inst/share/man/man1/layerfs$c.1"
+check 'bash completion' bash -c "source '$inst/share/bash-completion/completions/layerfs' &&
+    COMP_WORDS=(layerfs mo) COMP_CWORD=1 && _layerfs layerfs && test \"\${COMPREPLY[*]}\" = mount"
+for c in '' create pull prepare mount umount images tag rm inspect bundle stats; do
+    page=$inst/share/man/man1/layerfs${c:+-$c}.1
+    check "layerfs $c has a man page" test -f "$page"
+    MANWIDTH=200 MAN_KEEP_FORMATTING='' man -l "$page" 2>/dev/null | col -b >page.txt
+    missing=''
+    for o in $(layerfs $c --help | grep -oE '^ +(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+        case $c,$o in
+        ,*) ;;
+        *,--store | *,--debug | *,--help | *,--version) continue ;;
+        esac
+        grep -qE -- "(^|[ ,])$o([ =[]|\$)" page.txt || missing="$missing $o"
+    done
+    is "layerfs $c: the man page has the options of --help" "$missing" ''
 done
 
 mkdir -p over/{usr,usrw,etc,etcw,usr/bin,usr/sbin}
