@@ -476,13 +476,21 @@ static int open_content(int dirfd, const char *name)
     return fd < 0 ? neg_errno() : fd;
 }
 
-int lfs_store_open_object(const struct lfs_store *store, const uint8_t sha256[static 32])
+void lfs_store_object_name(
+    const uint8_t sha256[static 32], char ret_name[static LFS_OBJECT_NAME_MAX])
 {
     struct oci_digest digest = oci_digest_sha256(sha256);
-    char hex[OCI_DIGEST_STR_MAX], name[LFS_KEY_MAX + 1];
+    char hex[OCI_DIGEST_STR_MAX];
 
     (void)oci_digest_hex(&digest, hex);
-    (void)snprintf(name, sizeof(name), "%.2s/%.62s", hex, hex + 2);
+    (void)snprintf(ret_name, LFS_OBJECT_NAME_MAX, "%.2s/%.62s", hex, hex + 2);
+}
+
+int lfs_store_open_object(const struct lfs_store *store, const uint8_t sha256[static 32])
+{
+    char name[LFS_OBJECT_NAME_MAX];
+
+    lfs_store_object_name(sha256, name);
     return open_content(store->dirs[LFS_DIR_OBJECTS], name);
 }
 

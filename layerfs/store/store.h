@@ -85,6 +85,11 @@ int lfs_store_tree_name(
 int lfs_store_open_object(const struct lfs_store *store, const uint8_t sha256[static 32]);
 int lfs_store_open_pack(const struct lfs_store *store, const uint8_t key[static 32]);
 
+/* The name of an object below objects/, for who opens it by other means: "ab/cdef…". */
+enum { LFS_OBJECT_NAME_MAX = LFS_KEY_MAX + 1 };
+void lfs_store_object_name(
+    const uint8_t sha256[static 32], char ret_name[static LFS_OBJECT_NAME_MAX]);
+
 /* Takes the exclusive lock `locks/<name>`, waiting for it; closing the fd gives it back. */
 int lfs_store_lock(struct lfs_store *store, const char *name, int *ret_fd, struct report *r);
 /* The same without waiting: -EWOULDBLOCK, without a text, when somebody holds it. */

@@ -103,16 +103,17 @@ static bool has_bytes(const struct lfs_inode *inode)
 
 static bool references_ok(const struct lfs_tree *tree, const struct lfs_inode *inode)
 {
+    if (inode->data_kind > (S_ISREG(inode->mode) ? LFS_DATA_OBJECT : LFS_DATA_NONE) ||
+        inode->digest > tree->digest_count || inode->xattrs > tree->xattrs_size)
+        return false;
     if (has_bytes(inode) && !lfs_range_ok(inode->data_offset, inode->size, tree->data_size))
         return false;
-    if (S_ISDIR(inode->mode))
-        return lfs_range_ok(inode->first_entry, inode->entry_count, tree->entry_count) &&
-               inode->parent != 0 && inode->parent < tree->inode_count;
-    if (!S_ISREG(inode->mode))
-        return inode->data_kind == LFS_DATA_NONE;
     if (inode->data_kind == LFS_DATA_PACK && inode->pack >= tree->pack_count)
         return false;
-    return inode->data_kind <= LFS_DATA_OBJECT && inode->digest <= tree->digest_count;
+    if (!S_ISDIR(inode->mode))
+        return true;
+    return lfs_range_ok(inode->first_entry, inode->entry_count, tree->entry_count) &&
+           inode->parent != 0 && inode->parent < tree->inode_count;
 }
 
 int lfs_tree_inode(const struct lfs_tree *tree, uint64_t number, struct lfs_inode *ret_inode)
@@ -124,8 +125,7 @@ int lfs_tree_inode(const struct lfs_tree *tree, uint64_t number, struct lfs_inod
         return -ESTALE;
     record = tree->inodes[number];
     decode_common((uint32_t)number, &record, &inode);
-    if (!type_known(inode.mode) || inode.mtime_nsec >= 1000000000 ||
-        inode.xattrs > tree->xattrs_size || inode.size > INT64_MAX)
+    if (!type_known(inode.mode) || inode.mtime_nsec >= 1000000000 || inode.size > INT64_MAX)
         return -EIO;
     decode_by_type(&record, &inode);
     if (!references_ok(tree, &inode))
