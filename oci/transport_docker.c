@@ -311,17 +311,6 @@ static int add_config(struct docker_source *self, const json_t *image,
                    : add_blob(self, OCI_TYPE_CONFIG, &digest, member, r);
 }
 
-static int check_platform(
-    const struct oci_config *config, const struct oci_platform *platform, struct report *r)
-{
-    char want[100], have[100];
-
-    if (!platform || oci_platform_match(platform, &config->platform) > 0)
-        return 0;
-    return report_fail(r, -ENOENT, "no image for %s (there is: %s)",
-        oci_platform_format(platform, want), oci_platform_format(&config->platform, have));
-}
-
 /* ---- the manifest that is made ---- */
 
 static json_t *manifest_json(const struct docker_source *self)
@@ -351,8 +340,7 @@ static int make_manifest(struct docker_source *self)
     return err;
 }
 
-static int load(struct docker_source *self, const struct oci_location *location,
-    const struct oci_platform *platform, struct report *r)
+static int load(struct docker_source *self, const struct oci_location *location, struct report *r)
 {
     _cleanup_(oci_json_unrefp) json_t *images = NULL;
     _cleanup_(oci_config_freep) struct oci_config *config = NULL;
@@ -368,8 +356,6 @@ static int load(struct docker_source *self, const struct oci_location *location,
     if (err == 0)
         err = add_config(self, image, &config, r);
     if (err == 0)
-        err = check_platform(config, platform, r);
-    if (err == 0)
         err = add_layers(self, image, config, r);
     if (err < 0)
         return err;
@@ -377,8 +363,10 @@ static int load(struct docker_source *self, const struct oci_location *location,
     return err < 0 ? report_errno(r, err, "manifest") : 0;
 }
 
+/* An image of a docker archive has one platform, which the caller checks. */
 int oci_transport_open_docker_archive(const struct oci_location *location,
-    const struct oci_platform *platform, struct oci_image_source **ret_source, struct report *r)
+    _unused_ const struct oci_platform *platform, struct oci_image_source **ret_source,
+    struct report *r)
 {
     _cleanup_(oci_image_source_closep) struct oci_image_source *source = NULL;
     struct docker_source *self = calloc(1, sizeof(*self));
@@ -391,7 +379,7 @@ int oci_transport_open_docker_archive(const struct oci_location *location,
     err = oci_archive_open(location->path, &self->archive, r);
     if (err < 0)
         return err;
-    err = load(self, location, platform, r);
+    err = load(self, location, r);
     if (err < 0)
         return report_context(r, err, "archive %s", location->path);
     *ret_source = TAKE_PTR(source);

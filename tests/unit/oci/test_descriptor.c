@@ -61,12 +61,12 @@ Test(descriptor, sizes)
 
 Test(descriptor, malformed)
 {
-    static const char *const bad[] = {"[]", "{}",
-        "{\"digest\":\"" DIGEST_A "\",\"size\":7}", "{\"mediaType\":\"a/b\",\"size\":7}",
-        "{\"mediaType\":\"a/b\",\"digest\":\"" DIGEST_A "\"}", DESCRIPTOR("a", DIGEST_A, ""),
-        DESCRIPTOR("a/b/c", DIGEST_A, ""), DESCRIPTOR("", DIGEST_A, ""),
-        DESCRIPTOR("a/b", "sha256:00", ""), DESCRIPTOR("a/b", "sha256:../../x", ""),
-        DESCRIPTOR("a/b", "", ""), "{\"mediaType\":1,\"digest\":\"" DIGEST_A "\",\"size\":7}",
+    static const char *const bad[] = {"[]", "{}", "{\"digest\":\"" DIGEST_A "\",\"size\":7}",
+        "{\"mediaType\":\"a/b\",\"size\":7}", "{\"mediaType\":\"a/b\",\"digest\":\"" DIGEST_A "\"}",
+        DESCRIPTOR("a", DIGEST_A, ""), DESCRIPTOR("a/b/c", DIGEST_A, ""),
+        DESCRIPTOR("", DIGEST_A, ""), DESCRIPTOR("a/b", "sha256:00", ""),
+        DESCRIPTOR("a/b", "sha256:../../x", ""), DESCRIPTOR("a/b", "", ""),
+        "{\"mediaType\":1,\"digest\":\"" DIGEST_A "\",\"size\":7}",
         "{\"mediaType\":\"a/b\",\"digest\":1,\"size\":7}",
         DESCRIPTOR("a/b", DIGEST_A, ",\"urls\":\"x\""),
         DESCRIPTOR("a/b", DIGEST_A, ",\"urls\":[1]"),

@@ -78,9 +78,9 @@ Test(index, malformed)
 
 Test(index, docker_schema1_is_named)
 {
-    static const char *const old[] = {
-        "{\"schemaVersion\":1,\"fsLayers\":[]}", "{\"schemaVersion\":2,\"mediaType\":\"application/"
-                                                 "vnd.docker.distribution.manifest.v1+json\"}"};
+    static const char *const old[] = {"{\"schemaVersion\":1,\"fsLayers\":[]}",
+        "{\"schemaVersion\":2,\"mediaType\":\"application/"
+        "vnd.docker.distribution.manifest.v1+json\"}"};
 
     for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
         struct report report = REPORT_INIT;
