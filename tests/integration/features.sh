@@ -11,6 +11,7 @@ absent() { check "$1" test ! -e "m/$2" -a ! -L "m/$2"; }
 
 absent 'a whiteout removes a file' etc/gone
 absent 'a whiteout removes a directory' removed
+absent 'a whiteout removes a name of 255 bytes' "$(printf 'w%.0s' {1..255})"
 absent 'an opaque directory hides lower files' opaque/low
 absent 'an opaque directory hides lower directories' opaque/sub
 content 'an opaque directory shows its own' opaque/new new
