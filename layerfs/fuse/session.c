@@ -2,8 +2,8 @@
 /* The life of an image mount.
  *
  *     lfs_mount_new    packs open, mounted, INIT answered     (so all that can be refused is known)
- *     lfs_mount_run    workers, one stat of the own root: it tells the transport, and that we
- * answer lfs_mount_free   workers gone │ reads done │ connection closed │ session freed
+ *     lfs_mount_run    workers, one stat of the own root: it tells the transport, and that we answer
+ *     lfs_mount_free   workers gone │ reads done │ connection closed │ session freed
  *
  * The last line is an order: a reply after the connection is closed could go to a foreign file that
  * got its fd, and libfuse's requests must not outlive its session. */

@@ -5,9 +5,9 @@
  * costs an mmap whatever its size: it checks the header and that the sections fit the file.
  * lfs_tree_verify() checks everything else, once in a tree's life (the store remembers that). The
  * accessors check each reference against its section all the same, which costs a comparison, so
- * that no damage done later can make them touch foreign memory: they return -EIO then. A mapping
- * whose pages cannot be read (a file cut off, a failing disk) reads as zeros after
- * lfs_tree_guard_install(), and zeros fail those checks. */
+ * that no damage done later can make them touch foreign memory: they return -EIO then. A page of
+ * a mapping that cannot be read (a file cut off, a failing disk) reads as zeros after
+ * lfs_tree_guard_install(), and all accessors of that tree return -EIO from then on. */
 #ifndef LAYERFS_TREE_TREE_H
 #define LAYERFS_TREE_TREE_H
 

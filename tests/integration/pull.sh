@@ -44,7 +44,7 @@ fails 'a reference that the archive lacks' 3 'example.org/none' \
     layerfs pull "docker-archive:$T/docker.tar:example.org/none:v1"
 pod() { podman --root "$T/pod" --runroot "$T/podrun" --tmpdir "$T/podtmp" --storage-driver vfs \
     --cgroup-manager cgroupfs "$@"; }
-pod pull -q "oci:$T/oci:plain" >id 2>err
+pod pull -q "oci:$T/oci:plain" >id 2>err || { cat err; exit 1; }
 pod save -q --format docker-archive -o save.tar "$(<id)"
 layerfs pull --quiet --tag ps "docker-archive:$T/save.tar" >/dev/null
 mount_image ps m
