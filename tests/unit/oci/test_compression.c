@@ -166,7 +166,7 @@ Test(compression, other_tools_accept_it)
 
         compress_with(c, -1, 3, 10000, &in, &packed);
         cr_assert_eq(io_write_file(dirfd, "packed", packed.data, packed.size, 0600), 0);
-        test_run(dir, "%s -t <\"$T/packed\" && %s -dc <\"$T/packed\" >\"$T/out\"",
+        test_run(dir, "%s -t <\"$T/packed\" 2>/dev/null && %s -dc <\"$T/packed\" >\"$T/out\"",
             oci_compression_name(c), oci_compression_name(c));
         test_read(dir, "out", &out);
         check_same(&in, &out);
