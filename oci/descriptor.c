@@ -100,8 +100,11 @@ static int parse(
     err = parse_media_type(json, &d, r);
     if (err == 0)
         err = oci_json_get_digest(json, "digest", OCI_JSON_REQUIRED, what, &d.digest, r);
-    if (err == -EOPNOTSUPP && any_algorithm)
+    if (err == -EOPNOTSUPP && any_algorithm) {
         err = 0;
+        if (r)
+            *r = REPORT_INIT;
+    }
     if (err == 0)
         err = parse_rest(json, &d, r);
     if (err < 0) {

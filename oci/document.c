@@ -69,3 +69,17 @@ int oci_document_get_list(const json_t *object, const char *key, size_t limit, c
     *ret_array = value;
     return 0;
 }
+
+int oci_document_verify(const struct oci_digest *expected, const struct buf *b, struct report *r)
+{
+    char text[OCI_DIGEST_STR_MAX], other[OCI_DIGEST_STR_MAX];
+    struct oci_digest digest;
+    int err = oci_digest_of(expected->alg, b->data, b->size, &digest);
+
+    if (err < 0)
+        return report_errno(r, err, "blob %s", oci_digest_format(expected, text));
+    if (oci_digest_equal(&digest, expected))
+        return 0;
+    return report_fail(r, -EBADMSG, "blob %s: digest mismatch (its bytes have %s)",
+        oci_digest_format(expected, text), oci_digest_format(&digest, other));
+}

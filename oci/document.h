@@ -17,4 +17,7 @@ int oci_document_check_head(const json_t *json, const char *what, enum oci_media
 int oci_document_get_list(const json_t *object, const char *key, size_t limit, const char *what,
     json_t **ret_array, struct report *r);
 
+/* -EBADMSG when a document's bytes do not have this digest. */
+int oci_document_verify(const struct oci_digest *expected, const struct buf *b, struct report *r);
+
 #endif

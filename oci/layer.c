@@ -92,6 +92,18 @@ static int open_archive(struct oci_layer_reader *reader)
 
 /* ---- names ---- */
 
+static bool has_prefix(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Bytes that a component may have: a whiteout removes names of up to OCI_NAME_MAX bytes. */
+static size_t name_limit(const char *name)
+{
+    return has_prefix(name, whiteout_prefix) ? OCI_NAME_MAX + strlen(whiteout_prefix)
+                                             : OCI_NAME_MAX;
+}
+
 /* Takes out empty, "." and ".." components. A path that leaves the root is refused; one that starts
  * with "/" starts at the image's root. */
 static int clean_path(const char *raw, char path[static OCI_PATH_MAX])
@@ -107,7 +119,7 @@ static int clean_path(const char *raw, char path[static OCI_PATH_MAX])
             while (size > 0 && path[--size] != '/')
                 ;
         } else if (n > 1 || (n == 1 && raw[0] != '.')) {
-            if (n > OCI_NAME_MAX || size + (size > 0) + n >= OCI_PATH_MAX)
+            if (n > name_limit(raw) || size + (size > 0) + n >= OCI_PATH_MAX)
                 return -ENAMETOOLONG;
             if (size > 0)
                 path[size++] = '/';
@@ -128,11 +140,6 @@ static int clean_path_report(
     if (err == -ENAMETOOLONG)
         return report_fail(r, err, "%s is too long", what);
     return err < 0 ? report_fail(r, err, "%s leaves the root of the image", what) : 0;
-}
-
-static bool has_prefix(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
 /* Removes the last component; the path's parent may be the root, "". */

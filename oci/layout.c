@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "oci/document.h"
 #include "oci/find.h"
 #include "oci/util/io.h"
 
@@ -50,23 +51,28 @@ int oci_layout_read_file(
     return err < 0 ? report_errno(r, err, "%s", name) : 0;
 }
 
-static int check_layout_file(const struct oci_layout *layout, struct report *r)
+int oci_layout_check_version(const struct buf *b, struct report *r)
 {
     _cleanup_(oci_json_unrefp) json_t *json = NULL;
-    _cleanup_(buf_deinit) struct buf b = {0};
     const char *version = NULL;
-    int err = oci_layout_read_file(layout, OCI_LAYOUT_FILE, &b, r);
+    int err = oci_json_load(b->data, b->size, OCI_LAYOUT_FILE, &json, r);
 
-    if (err == -ENOENT)
-        return report_fail(r, -EBADMSG, "not an OCI image layout: no file " OCI_LAYOUT_FILE);
-    if (err == 0)
-        err = oci_json_load(b.data, b.size, OCI_LAYOUT_FILE, &json, r);
     if (err == 0)
         err = oci_json_get_string(
             json, "imageLayoutVersion", OCI_JSON_REQUIRED, OCI_LAYOUT_FILE, &version, r);
     if (err == 0 && strncmp(version, "1.", 2) != 0)
         err = report_fail(r, -EBADMSG, OCI_LAYOUT_FILE ": version \"%s\" is not 1.x", version);
     return err;
+}
+
+static int check_layout_file(const struct oci_layout *layout, struct report *r)
+{
+    _cleanup_(buf_deinit) struct buf b = {0};
+    int err = oci_layout_read_file(layout, OCI_LAYOUT_FILE, &b, r);
+
+    if (err == -ENOENT)
+        return report_fail(r, -EBADMSG, "not an OCI image layout: no file " OCI_LAYOUT_FILE);
+    return err < 0 ? err : oci_layout_check_version(&b, r);
 }
 
 static int open_layout(int dirfd, bool owns, struct oci_layout **ret_layout, struct report *r)
@@ -152,20 +158,6 @@ bool oci_layout_has_blob(struct oci_layout *layout, const struct oci_digest *dig
            S_ISREG(st.st_mode) && (size == UINT64_MAX || (uint64_t)st.st_size == size);
 }
 
-static int check_digest(const struct oci_digest *expected, const struct buf *b, struct report *r)
-{
-    char text[OCI_DIGEST_STR_MAX], other[OCI_DIGEST_STR_MAX];
-    struct oci_digest digest;
-    int err = oci_digest_of(expected->alg, b->data, b->size, &digest);
-
-    if (err < 0)
-        return report_errno(r, err, "blob %s", oci_digest_format(expected, text));
-    if (oci_digest_equal(&digest, expected))
-        return 0;
-    return report_fail(r, -EBADMSG, "blob %s: digest mismatch (its bytes have %s)",
-        oci_digest_format(expected, text), oci_digest_format(&digest, other));
-}
-
 int oci_layout_read_blob(struct oci_layout *layout, const struct oci_descriptor *descriptor,
     struct buf *b, struct report *r)
 {
@@ -182,7 +174,7 @@ int oci_layout_read_blob(struct oci_layout *layout, const struct oci_descriptor 
             oci_digest_format(&descriptor->digest, text), OCI_DOCUMENT_MAX);
     if (err < 0)
         return report_errno(r, err, "blob %s", oci_digest_format(&descriptor->digest, text));
-    err = check_digest(&descriptor->digest, &bytes, r);
+    err = oci_document_verify(&descriptor->digest, &bytes, r);
     if (err < 0)
         return err;
     buf_deinit(b);

@@ -23,4 +23,7 @@ const char *oci_blob_path(const struct oci_digest *digest, char path[static OCI_
 int oci_layout_read_file(
     const struct oci_layout *layout, const char *name, struct buf *b, struct report *r);
 
+/* Checks the contents of the file oci-layout. */
+int oci_layout_check_version(const struct buf *b, struct report *r);
+
 #endif

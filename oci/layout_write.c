@@ -229,6 +229,9 @@ static int edit_once(struct oci_layout *layout, oci_index_edit_fn edit, void *us
 
     if (err == 0)
         err = oci_layout_read_index(layout, &index, &json, r);
+    if (err == 0 && json_is_null(json_object_get(json, "manifests")) && /* what Go makes of none */
+        json_object_set_new(json, "manifests", json_array()) < 0)
+        err = report_errno(r, -ENOMEM, OCI_INDEX_FILE);
     if (err == 0)
         err = edit(json, userdata, r);
     if (err != 0)

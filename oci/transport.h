@@ -23,8 +23,10 @@ struct oci_image_source {
     struct buf manifest;              /* its bytes, checked against the descriptor */
 };
 
-/* Opens a location and finds the manifest of `platform` (NULL: the host's). A docker-archive gets a
- * manifest of its own making: plain tar layers, their digests the diffIDs of its config.
+/* Opens a location and finds the manifest of `platform` (NULL: the host's in an index, any where
+ * there is one only; a platform that was asked for must be that of the image's config too). A
+ * docker-archive gets a manifest of its own making: plain tar layers, their digests the diffIDs of
+ * its config; compressed layers, as newer dockers write them, the digests of their bytes.
  * -EOPNOTSUPP for a transport that this build lacks. */
 int oci_image_source_open(const struct oci_location *location, const struct oci_platform *platform,
     struct oci_image_source **ret_source, struct report *r);

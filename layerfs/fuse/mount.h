@@ -37,9 +37,14 @@ struct lfs_mount_options {
 
 struct lfs_mount;
 
+/* Lets this kernel offer FUSE over io_uring, which needs root: 1 when it was off before, 0 when it
+ * was on, -EOPNOTSUPP, -EACCES, … with a text. */
+int lfs_transport_enable_uring(struct report *r);
+
 /* Mounts: tree and store are borrowed and must outlive it; stats may be shared memory. When it
- * returns 0 the kernel has the mount but nobody answers yet. -EPERM, -ENOENT, -EBUSY, … with a
- * text. */
+ * returns 0 the kernel has the mount, and data mode and transport are agreed on, but nobody answers
+ * yet. It starts threads, so a process that forks does that before. -EPERM, -ENOENT, -EBUSY, … with
+ * a text; -EOPNOTSUPP when a data mode or transport that was asked for by name cannot be had. */
 int lfs_mount_new(const struct lfs_tree *tree, const struct lfs_store *store,
     struct lfs_stats *stats, const struct lfs_mount_options *options, struct lfs_mount **ret_mount,
     struct report *r);

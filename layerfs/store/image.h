@@ -49,8 +49,10 @@ int lfs_image_prepare(struct lfs_store *store, const struct lfs_image *image,
     const struct lfs_ingest_options *options, struct lfs_tree **ret_tree, struct report *r);
 
 /* Brings an image in: each layer's blob is read once and becomes blob, tree, pack and objects in
- * that one pass; what the store has is not read. Then config, manifest and (tag not NULL) the tag
- * appear in this order. ret_descriptor: of the manifest. */
+ * that one pass; what the store has is not read. Damaged trees are made anew. Then the image's
+ * tree, config, manifest and the entry in index.json appear in this order; tag NULL makes an entry
+ * without a name unless the manifest has an entry. ret_descriptor (may be NULL): of the manifest.
+ */
 int lfs_image_import(struct lfs_store *store, struct oci_image_source *source, const char *tag,
     const struct lfs_ingest_options *options, struct oci_descriptor *ret_descriptor,
     struct report *r);

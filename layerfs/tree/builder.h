@@ -2,9 +2,10 @@
 /* Building a tree in memory: from a layer's entries, or by laying layers over one another.
  *
  * A builder is a directory tree of nodes in arrays (node numbers, not pointers; about 150 bytes a
- * node), used by one thread. lfs_builder_write() turns it into the format, reproducibly: the same
+ * file), used by one thread. lfs_builder_write() turns it into the format, reproducibly: the same
  * calls give the same bytes. The rules are those of image-spec layer.md; where that is silent,
- * those of umoci unpack, which the tests compare with. */
+ * those of umoci unpack, which the tests compare with. After an error only lfs_builder_free() is of
+ * use. */
 #ifndef LAYERFS_TREE_BUILDER_H
 #define LAYERFS_TREE_BUILDER_H
 
@@ -40,9 +41,11 @@ int lfs_builder_apply(
  * pack of a layer is named by it). Not synced. */
 int lfs_builder_write(struct lfs_builder *b, const struct oci_digest *id, int fd, struct report *r);
 
-/* Text dump, one line an inode name, for `inspect --tree` and tests. */
+/* Text dump, one line a name (dump.c describes it), for `inspect --tree` and tests. line() gets it
+ * without a newline; what it returns other than 0 ends the dump and is returned. */
 struct lfs_dump_options {
     bool digests; /* with content digests and where the data are */
+    bool numbers; /* with inode numbers, which show what hard links belong together */
 };
 int lfs_tree_dump(const struct lfs_tree *tree, const struct lfs_dump_options *options,
     int (*line)(void *userdata, const char *text), void *userdata);
