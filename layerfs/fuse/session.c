@@ -334,7 +334,6 @@ const char *lfs_fuse_features(void)
     static char text[96];
 
     (void)snprintf(text, sizeof(text), "libfuse %s%s%s", fuse_pkgversion(),
-        lfs_passthrough_available(NULL) == 0 ? ", passthrough" : "",
-        lfs_uring_built() ? ", io_uring" : "");
+        lfs_passthrough_built() ? ", passthrough" : "", lfs_uring_built() ? ", io_uring" : "");
     return text;
 }
