@@ -180,6 +180,12 @@ drop_caches() { sync && echo 3 >/proc/sys/vm/drop_caches; }
 USER_ID=12345
 as_user() { setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@"; }
 
+# pod …: podman with a storage of the test's own.
+pod() {
+    podman --root "$T/pod" --runroot /run/pod --tmpdir /run/podtmp --storage-driver vfs \
+        --cgroup-manager cgroupfs "$@"
+}
+
 # busybox_dir DIR: a small root file system that runs.
 busybox_dir() {
     local d=$1 a

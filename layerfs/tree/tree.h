@@ -36,6 +36,10 @@ bool lfs_tree_is_damaged(const struct lfs_tree *tree);
 /* Asks the kernel to read the metadata ahead; does not wait. */
 void lfs_tree_prefetch(const struct lfs_tree *tree);
 
+/* Gives back what was mapped by use: the pages stay in the page cache, where the kernel may drop
+ * them, but no longer count as the process's. Other threads may read meanwhile. */
+void lfs_tree_trim(const struct lfs_tree *tree);
+
 enum lfs_tree_kind lfs_tree_kind(const struct lfs_tree *tree);
 uint32_t lfs_tree_features(const struct lfs_tree *tree);
 struct oci_digest lfs_tree_id(const struct lfs_tree *tree);
