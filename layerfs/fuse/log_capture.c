@@ -30,7 +30,7 @@ static void end_line(void)
         log_debug(LOG_FUSE, "libfuse: %s", last);
 }
 
-static void take(enum fuse_log_level level, const char *fmt, va_list args)
+_printf_(2, 0) static void take(enum fuse_log_level level, const char *fmt, va_list args)
 {
     char text[TEXT_MAX];
     size_t n;
