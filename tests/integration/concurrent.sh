@@ -73,7 +73,8 @@ for delay in 1 3 6; do
     wait_until 20 sh -c "test \"\$(du -sm '$LAYERFS_STORE' 2>/dev/null | cut -f1)\" -ge $((delay * 10))" || true
     kill -KILL $pid 2>/dev/null || true
     wait $pid 2>/dev/null || true
-    is "killed after $((delay * 10)) MiB: no image" "$(layerfs images --json 2>/dev/null | jq -r '.[].name')" ''
+    like "killed after $((delay * 10)) MiB: no image, or all of it was done" \
+        "$(layerfs images --json 2>/dev/null | jq -r '.[].name')" '^(big-none)?$'
     is 'and what has its name is whole' "$(damaged)" ''
     check 'and the next pull does it' layerfs pull --quiet "oci:$T/large:big-none"
     check 'and it mounts' mount_image big-none m
