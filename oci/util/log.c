@@ -16,6 +16,7 @@ static const char *const subsystem_names[LOG_SUBSYSTEMS] = {
     [LOG_READ] = "read",
     [LOG_MOUNT] = "mount",
     [LOG_UNION] = "union",
+    [LOG_REGISTRY] = "registry",
 };
 
 unsigned log_enabled_mask;
