@@ -152,13 +152,15 @@ static int import(struct tool *tool, struct lfs_store *store, const struct pull_
 static int write_digest(
     struct tool *tool, const struct pull_values *v, const struct oci_descriptor *manifest)
 {
+    _cleanup_(fd_closep) int fd = -1;
     char digest[OCI_DIGEST_STR_MAX];
     int r;
 
     if (!v->digest_file)
         return 0;
     (void)oci_digest_format(&manifest->digest, digest);
-    r = io_write_file(AT_FDCWD, v->digest_file, digest, strlen(digest), 0644);
+    fd = open(v->digest_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    r = fd < 0 ? neg_errno() : io_write_full(fd, digest, strlen(digest));
     return r < 0 ? report_errno(&tool->report, r, "%s", v->digest_file) : 0;
 }
 

@@ -201,9 +201,9 @@ int oci_credentials_find_in(const void *data, size_t size, const char *what, con
 
     if (size == 0)
         return 0;
-    found = oci_json_load(data, size, what, &json, r);
+    found = oci_json_load(data, size, what, &json, NULL); /* its text would quote the file */
     if (found < 0)
-        return found;
+        return report_fail(r, found, "%s: no valid JSON", what);
     host = docker ? docker : host;
     (void)snprintf(name, sizeof(name), "%s/%s", host, repository);
     found = find_in_json(json, what, host, name, &c, r);

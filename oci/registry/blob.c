@@ -133,7 +133,7 @@ static ssize_t read_some(struct blob_source *s, const uint8_t **ret_data, struct
 /* True when it is worth another try; after a pause unless there was progress. */
 static bool try_again(struct blob_source *s, int err)
 {
-    if (!oci_retry_is_error(err))
+    if (!oci_retry_is_error(err) || oci_client_get_retries(s->client) == 0)
         return false;
     log_debug(
         LOG_REGISTRY, "%s: %s at byte %llu", s->path, strerror(-err), (unsigned long long)s->at);

@@ -69,6 +69,7 @@ static int take_file(const char *directory, const char *name, struct oci_tls *tl
     return has_suffix(name, ".cert") ? set_client(path, tls, r) : 0;
 }
 
+/* 1 when there is no such directory. */
 static int load_directory(const char *directory, struct oci_tls *tls, struct report *r)
 {
     struct dirent **names;
@@ -76,7 +77,7 @@ static int load_directory(const char *directory, struct oci_tls *tls, struct rep
     int err = 0;
 
     if (count < 0)
-        return errno == ENOENT || errno == ENOTDIR ? -ENOENT
+        return errno == ENOENT || errno == ENOTDIR ? 1
                                                    : report_errno(r, neg_errno(), "%s", directory);
     for (int i = 0; i < count; i++) {
         if (err == 0)
@@ -91,9 +92,9 @@ static int load_usual(const char *host, struct oci_tls *tls, struct report *r)
 {
     static const char *const places[] = {NULL, "containers", "docker"}; /* NULL: below $HOME */
     const char *home = getenv("HOME");
-    int err = -ENOENT;
+    int err = 1;
 
-    for (size_t i = 0; i < ARRAY_SIZE(places) && err == -ENOENT; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(places) && err > 0; i++) {
         char path[CERT_PATH_MAX];
 
         if (places[i])
@@ -104,7 +105,7 @@ static int load_usual(const char *host, struct oci_tls *tls, struct report *r)
             continue;
         err = load_directory(path, tls, r);
     }
-    return err == -ENOENT && !report_is_set(r) ? 0 : err;
+    return MIN(err, 0);
 }
 
 int oci_certs_load(
@@ -113,8 +114,8 @@ int oci_certs_load(
     struct oci_tls tls = {0};
     int err = cert_dir ? load_directory(cert_dir, &tls, r) : load_usual(host, &tls, r);
 
-    if (err == -ENOENT && !report_is_set(r))
-        (void)report_errno(r, err, "%s", cert_dir);
+    if (err > 0)
+        err = report_errno(r, -ENOENT, "%s", cert_dir);
     if (err < 0)
         oci_tls_deinit(&tls);
     else

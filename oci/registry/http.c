@@ -54,7 +54,7 @@ struct oci_http_response {
     char *redirect; /* where to go on; NULL: this is the answer */
     char *place;    /* the URL for texts */
     struct buf body;
-    bool head_done, done, paused;
+    bool head_done, done, paused, handed_out;
     int err;               /* sticky, once the exchange failed */
     unsigned waited_ms;    /* for the network, in this window */
     uint64_t window_bytes; /* that came in it */
@@ -453,7 +453,9 @@ ssize_t oci_http_read(struct oci_http_response *p, const uint8_t **ret_data, str
 {
     bool wait = false;
 
-    p->body.size = 0;
+    if (p->handed_out)
+        p->body.size = 0;
+    p->handed_out = false;
     for (;;) {
         int err = 0;
 
@@ -469,6 +471,7 @@ ssize_t oci_http_read(struct oci_http_response *p, const uint8_t **ret_data, str
             err = collect(p, r);
         if (p->body.size > 0 && (err == 0 || p->done)) {
             pay(p->http, p->body.size);
+            p->handed_out = true;
             *ret_data = p->body.data;
             return (ssize_t)p->body.size;
         }

@@ -170,7 +170,7 @@ is 'credHelpers' "$(PATH=$T/bin:$PATH pull --tls-verify=false "$C/team/plain:v1"
 echo '{"credsStore":"test"}' >"$HOME/.docker/config.json"
 is 'credsStore' "$(PATH=$T/bin:$PATH pull --tls-verify=false "$C/team/plain:v1")" "$want"
 rm -r "$HOME/.docker"
-out=$(layerfs --debug all pull --tls-verify=false --authfile auth.json "$C/team/plain:v1" 2>&1)
+out=$(LAYERFS_DEBUG=all layerfs pull --tls-verify=false --authfile auth.json "$C/team/plain:v1" 2>&1)
 is 'no secret in debug lines' "$(grep -cE "$PASSWORD|$(printf %s "$USER_NAME:$PASSWORD" | base64 -w0)" <<<"$out")" 0
 
 # Bearer

@@ -23,9 +23,10 @@ first byte or "-", AUTH "auth" or "-", BYTES of the body that were sent.
     bad-range    a 206 for a Range is off by one in Content-Range
     no-range     a 206 for a Range has no Content-Range
     corrupt      one wrong byte
-    redirect     307 to the other port, where it is served
+    redirect     307 to the other port, where it is served, with $OTHER_AUTH (USER:PASSWORD) added
     loop         307 to itself
 """
+import base64
 import http.client
 import http.server
 import os
@@ -68,6 +69,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(upstream)
         headers = {k: v for k, v in self.headers.items()
                    if k.lower() not in ('host', 'connection') and (with_range or k != 'Range')}
+        if self.server.server_address[1] == other_port and os.environ.get('OTHER_AUTH'):
+            headers['Authorization'] = 'Basic ' + base64.b64encode(
+                os.environ['OTHER_AUTH'].encode()).decode()
         connection.request(self.command, self.path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
