@@ -58,6 +58,20 @@ static int prepare_and_run(struct tool *tool, const struct mount_request *reques
     return daemon_run(request->foreground, mount_serve, plan, ret_message, &tool->report);
 }
 
+/* Who asks for io_uring by name and may turn it on gets it, and is told what was changed. */
+static int enable_transport(enum lfs_transport transport, struct report *report)
+{
+    int r;
+
+    if (transport != LFS_TRANSPORT_URING || geteuid() != 0)
+        return 0;
+    r = lfs_transport_enable_uring(report);
+    if (r > 0)
+        fprintf(stderr, "layerfs: turned FUSE over io_uring on for this kernel "
+                        "(/sys/module/fuse/parameters/enable_uring)\n");
+    return MIN(r, 0);
+}
+
 int image_mount(struct tool *tool, struct lfs_store *store, const struct mount_request *request,
     struct buf *ret_message)
 {
@@ -87,6 +101,8 @@ int image_mount(struct tool *tool, struct lfs_store *store, const struct mount_r
     if (o->upper)
         plan.overlay = &overlay;
     r = check_records(store, overlay.upper, &tool->report);
+    if (r == 0)
+        r = enable_transport(o->transport, &tool->report);
     if (r == 0)
         r = prepare_and_run(tool, request, &plan, ret_message);
     if (r < 0 && overlay.made_work)
