@@ -50,7 +50,7 @@ int log_setup(const char *names)
 
 const char *log_subsystem_names(void)
 {
-    return "oci,layer,tree,store,fuse,read,mount,union";
+    return "oci,layer,tree,store,fuse,read,mount,union,registry";
 }
 
 void log_write(enum log_subsystem subsystem, const char *fmt, ...)
