@@ -36,6 +36,7 @@ start_registry() {
     {
         printf 'version: 0.1\nlog: {level: info}\n'
         printf 'storage: {filesystem: {rootdirectory: %s/data}, delete: {enabled: true}}\n' "$dir"
+        printf 'validation: {manifests: {urls: {allow: [".*"]}}}\n'
         printf 'http:\n  addr: 127.0.0.1:0\n  secret: none\n'
         for word; do
             case $word in

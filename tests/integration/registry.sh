@@ -3,7 +3,7 @@
 # layerfs pull from registries: names, authentication, TLS, mirrors, platforms; as skopeo has it.
 . "$LAYERFS_TESTS/lib.sh"
 . "$LAYERFS_TESTS/lib-registry.sh"
-need umoci podman
+need umoci podman time
 "$GEN/images" oci features plain platforms >/dev/null
 digest() { skopeo inspect --raw "$@" | sha256sum | sed 's/^/sha256:/; s/ .*//'; }
 tags() { layerfs images --json | jq -r '.[].name' | sort | tr '\n' ' '; }
@@ -188,3 +188,51 @@ jq -n --arg host "$D" --arg token "refresh-$PASSWORD" \
     '{auths: {($host): {auth: "eDp4", identitytoken: $token}}}' >identity.json
 is 'an identity token' "$(pull --tls-verify=false --authfile identity.json "$D/team/plain:v1")" "$want"
 like 'by POST' "$(tail -1 tokens/log)" '^POST /token 200'
+
+start_proxy "$D"
+write_auth auth.json "$PROXY"
+fresh
+: >tokens/log
+fault forget 1
+is 'a token that has run out is renewed' \
+    "$(pull --tls-verify=false --authfile auth.json "$PROXY/team/plain:v1")" "$want"
+is 'by a second one' "$(grep -c ' 200 ok' tokens/log)" 2
+fresh
+fault forget
+fails 'one that is never taken ends' 5 'refused' \
+    layerfs pull --tls-verify=false --authfile auth.json "$PROXY/team/plain:v1"
+
+# Foreign layers: from their URLs.
+mkdir -p foreign/www
+layer=$(jq -r '.layers[0].digest' "oci/blobs/${want/://}")
+cp "oci/blobs/${layer/://}" foreign/www/layer
+python3 -u -m http.server --bind 127.0.0.1 --directory foreign/www 0 >foreign/log 2>foreign/err &
+wait_until 20 grep -q 'port ' foreign/log
+url=http://127.0.0.1:$(sed -nE 's/.*port ([0-9]+).*/\1/p' foreign/log)/layer
+cp -r oci foreign/oci
+jq -c --arg url "$url" '.layers[0].mediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" |
+    .layers[0].urls = ["http://127.0.0.1:1/gone", $url]' "oci/blobs/${want/://}" >foreign/manifest
+python3 - "$A" foreign/manifest "oci/blobs/$(jq -r .config.digest foreign/manifest | tr : /)" <<'END'
+import hashlib, sys, urllib.request
+host, manifest, config = sys.argv[1:]
+def send(method, url, data, kind):
+    request = urllib.request.Request(url, data=data, method=method, headers={'Content-Type': kind})
+    return urllib.request.urlopen(request)
+data = open(config, 'rb').read()
+where = send('POST', f'http://{host}/v2/a/foreign/blobs/uploads/', b'', 'text/plain').headers['Location']
+send('PUT', f'{where}&digest=sha256:{hashlib.sha256(data).hexdigest()}', data, 'application/octet-stream')
+send('PUT', f'http://{host}/v2/a/foreign/manifests/latest', open(manifest, 'rb').read(),
+     'application/vnd.oci.image.manifest.v1+json')
+END
+fresh
+is 'a foreign layer' "$(pull --tls-verify=false "$A/a/foreign")" \
+    "sha256:$(sha256sum <foreign/manifest | cut -d' ' -f1)"
+is 'comes from its URL' "$(grep -c 'GET /layer' foreign/err)" 1
+
+# Memory does not depend on the size.
+if [ -z "$SANITIZE" ]; then
+    "$GEN/images" big big:200 >/dev/null
+    push "$T/big:big" "$A/a/big"
+    /usr/bin/time -f %M -o rss layerfs pull --quiet --tls-verify=false "$A/a/big" >/dev/null
+    at_most 'KiB of memory for a layer of 200 MiB' "$(<rss)" 131072
+fi

@@ -25,6 +25,7 @@ first byte or "-", AUTH "auth" or "-", BYTES of the body that were sent.
     corrupt      one wrong byte
     redirect     307 to the other port, where it is served, with $OTHER_AUTH (USER:PASSWORD) added
     loop         307 to itself
+    forget       answers as if the request had brought no credentials
 """
 import base64
 import http.client
@@ -229,6 +230,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_fault_loop(self, answer, body, arg):
         self.send(307, None, b'', changed={'Location': self.path})
+
+    def do_fault_forget(self, answer, body, arg):
+        connection = http.client.HTTPConnection(upstream)
+        connection.request(self.command, self.path)
+        answer = connection.getresponse()
+        self.send(answer.status, answer, answer.read())
 
     def log_message(self, *args):
         pass
