@@ -3,7 +3,7 @@
 #
 # All listen on free ports of 127.0.0.1 and keep their files in $T/NAME; they end with the script's
 # namespace. Clients see no configuration of the machine: HOME is empty, registries.conf too.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # what is set is for scripts
 need docker-registry skopeo htpasswd openssl python3 jq
 export HOME=$T/home XDG_CONFIG_HOME=$T/home/.config
 unset REGISTRY_AUTH_FILE DOCKER_CONFIG http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
@@ -16,7 +16,7 @@ USER_NAME=someone PASSWORD=pass:word-7Ht
 # certificate DIR: a private CA (ca.crt) and a server's cert.pem and key.pem for 127.0.0.1.
 certificate() {
     (
-        cd "$1"
+        cd "$1" || exit
         openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 \
             -subj '/CN=test CA' -addext 'basicConstraints=critical,CA:TRUE'
         openssl req -newkey rsa:2048 -nodes -keyout key.pem -out cert.csr -subj '/CN=127.0.0.1'
@@ -76,7 +76,6 @@ start_proxy() {
     python3 "$LAYERFS_TESTS/tools/fault_proxy.py" "$T/proxy" "$1" &
     wait_until 20 test -s "$T/proxy/port"
     PROXY=127.0.0.1:$(<"$T/proxy/port")
-    # shellcheck disable=SC2034  # for scripts
     PROXY_OTHER=127.0.0.1:$(<"$T/proxy/other")
 }
 
@@ -101,7 +100,7 @@ write_auth() {
         '{auths: {($host): {auth: $auth}}}' >"$1"
 }
 
-# blobs_of LAYOUT: digests of all blobs, sorted; each is checked.
+# blobs_sound LAYOUT: fails when a blob is not what its name says.
 blobs_sound() {
     local d bad=''
     for d in "$1"/blobs/sha256/*; do

@@ -25,7 +25,7 @@ is 'undisturbed' "$(pull)" "$want"
 took=$((${EPOCHREALTIME/./} - start))
 rm -rf "$LAYERFS_STORE"
 
-# bytes_of_layers: what the proxy has sent of layers, without what a killed client did not read.
+# sent: bytes of layers that the proxy has sent. kept: bytes of blobs that the store has.
 sent() { awk '$3 ~ "/blobs/" && $7 > 4096 {n += $7} END {print n + 0}' proxy/log; }
 kept() { { cat "$LAYERFS_STORE"/partial/* "$LAYERFS_STORE"/blobs/sha256/* 2>/dev/null || true; } | wc -c; }
 
