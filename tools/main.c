@@ -45,7 +45,7 @@ static const struct option_def global_options[] = {
         .offset = GLOBAL(debug),
         .value = "all",
         .help = "debug lines on stderr, of some subsystems or all: oci layer tree store fuse read "
-                "mount union; also $LAYERFS_DEBUG"},
+                "mount union registry; also $LAYERFS_DEBUG"},
     {.name = "help",
         .letter = 'h',
         .kind = OPTION_FLAG,
