@@ -45,6 +45,7 @@ struct lfs_open {
     struct lfs_mount *mount;
     fuse_req_t req;
     uint64_t number;
+    uint64_t size; /* bytes the file must have: nobody checks what the kernel reads itself */
     char name[LFS_OBJECT_NAME_MAX];
 };
 
@@ -220,22 +221,31 @@ static int make_known(struct lfs_passthrough *p, fuse_req_t req, uint64_t number
     return b->id;
 }
 
-/* The object is open: registers it, unless another OPEN of the inode was faster. */
+/* Registers an object's file, unless another OPEN of the inode was faster: the id, 0 when it has to
+ * be read by us, -EIO for a damaged object, -ENOMEM. */
+static int register_object(struct lfs_open *open, int fd)
+{
+    struct lfs_passthrough *p = open->mount->passthrough;
+    struct backing *b;
+    struct stat st;
+    int id;
+
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != open->size)
+        return -EIO;
+    pthread_mutex_lock(&p->lock);
+    b = find(p, open->number);
+    if (b)
+        refer(p, b);
+    id = b ? b->id : make_known(p, open->req, open->number, fd);
+    pthread_mutex_unlock(&p->lock);
+    return id;
+}
+
 static void open_done(struct lfs_io *io, int result)
 {
     struct lfs_open *open = (struct lfs_open *)io;
-    struct lfs_passthrough *p = open->mount->passthrough;
-    struct backing *b;
-    int id = result;
+    int id = result < 0 ? result : register_object(open, result);
 
-    if (result >= 0) {
-        pthread_mutex_lock(&p->lock);
-        b = find(p, open->number);
-        if (b)
-            refer(p, b);
-        id = b ? b->id : make_known(p, open->req, open->number, result);
-        pthread_mutex_unlock(&p->lock);
-    }
     if (id < 0)
         lfs_reply_error(open->mount, open->req, id == -ENOENT ? -EIO : id);
     else
@@ -262,6 +272,7 @@ void lfs_passthrough_open(struct lfs_mount *m, fuse_req_t req, const struct lfs_
         .mount = m,
         .req = req,
         .number = inode->number,
+        .size = inode->size,
     };
     lfs_store_object_name(sha256, open->name);
     open->io.fd = lfs_store_dirfd(m->store, LFS_DIR_OBJECTS);
