@@ -71,11 +71,29 @@ static bool is_newer(const struct lfs_mount_record *a, const struct lfs_mount_re
     return a->started != b->started ? a->started > b->started : strcmp(a->id, b->id) > 0;
 }
 
+static bool is_of(const struct lfs_mount_list *list, size_t i, const char *mountpoint)
+{
+    return strcmp(list->records[i].mountpoint, mountpoint) == 0;
+}
+
+/* Whether a dead mount is on top. Asked only where live and dead ones lie on one another: what
+ * hangs would not answer. */
+static bool top_is_dead(const struct lfs_mount_list *list, const char *mountpoint)
+{
+    bool alive = false, dead = false;
+    struct stat st;
+
+    for (size_t i = 0; i < list->count; i++) {
+        alive = alive || (list->alive[i] && is_of(list, i, mountpoint));
+        dead = dead || (!list->alive[i] && is_of(list, i, mountpoint));
+    }
+    return dead && (!alive || (stat(mountpoint, &st) < 0 && errno == ENOTCONN));
+}
+
 /* The record of what is on top of the mountpoint, or -ENOENT. */
 static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoint)
 {
-    struct stat st;
-    bool dead = stat(mountpoint, &st) < 0 && errno == ENOTCONN;
+    const bool dead = top_is_dead(list, mountpoint);
     ssize_t found = -ENOENT;
 
     for (size_t i = 0; i < list->count; i++) {
@@ -84,7 +102,7 @@ static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoin
                       (fits == (list->alive[found] != dead) &&
                           is_newer(&list->records[i], &list->records[found]));
 
-        if (better && strcmp(list->records[i].mountpoint, mountpoint) == 0)
+        if (better && is_of(list, i, mountpoint))
             found = (ssize_t)i;
     }
     return found;

@@ -61,7 +61,13 @@ static int make_pools(struct lfs_mount *m)
         r = pool_init(&m->reads, lfs_read_size, REQUESTS_KEPT, UINT32_MAX);
     if (r == 0)
         r = pool_init(&m->opens, lfs_open_size, REQUESTS_KEPT, UINT32_MAX);
-    return r;
+    if (r < 0)
+        return r;
+    pool_watch(&m->small_buffers, &m->stats->pools[LFS_POOL_SMALL_BUFFERS]);
+    pool_watch(&m->large_buffers, &m->stats->pools[LFS_POOL_LARGE_BUFFERS]);
+    pool_watch(&m->reads, &m->stats->pools[LFS_POOL_READS]);
+    pool_watch(&m->opens, &m->stats->pools[LFS_POOL_OPENS]);
+    return 0;
 }
 
 static int check_wishes(const struct lfs_mount *m, struct report *r)
@@ -155,6 +161,16 @@ static int answer_init(struct lfs_mount *m, struct report *r)
     return fuse_session_exited(m->session) ? report_fail(r, -EPROTO, "FUSE was not agreed on") : 0;
 }
 
+static int make_reader(struct lfs_mount *m)
+{
+    int r = lfs_reader_new(&m->reader);
+
+    if (r == 0)
+        lfs_reader_watch(m->reader, &m->stats->pools[LFS_POOL_DISK_SMALL],
+            &m->stats->pools[LFS_POOL_DISK_LARGE]);
+    return r;
+}
+
 static int prepare(struct lfs_mount *m, struct report *r)
 {
     int err = check_wishes(m, r);
@@ -168,7 +184,7 @@ static int prepare(struct lfs_mount *m, struct report *r)
     if (err == 0)
         err = lfs_fd_cache_new(fd_capacity(m), m->stats, &m->fds);
     if (err == 0)
-        err = lfs_reader_new(&m->reader);
+        err = make_reader(m);
     if (err == 0 && m->data_mode == LFS_DATA_MODE_PASSTHROUGH)
         err = lfs_passthrough_new(m, &m->passthrough);
     if (err == 0)
@@ -252,6 +268,7 @@ static int prove(struct lfs_mount *m)
     if (stat(m->mountpoint, &st) < 0)
         return neg_errno();
     m->device = st.st_dev;
+    atomic_store(&m->stats->device, minor(st.st_dev));
     if (m->data_mode == LFS_DATA_MODE_CACHED)
         raise_read_ahead(m);
     if (atomic_load(&m->stats->transport) == LFS_TRANSPORT_URING)
