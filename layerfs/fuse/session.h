@@ -26,6 +26,8 @@ struct lfs_mount {
     int error;             /* of INIT */
     struct report *report; /* of lfs_mount_new(); NULL when that is over */
     dev_t device;          /* of the mounted file system; 0 before it answered */
+    int root_fd;           /* O_PATH of its root until it answered: a confined thread may be unable
+                              to go there by name; -1 after */
     char *mountpoint;
     unsigned threads;
     uint64_t file_bytes;
