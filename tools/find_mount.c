@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "tools/mountinfo.h"
 #include "tools/runtime_dir.h"
@@ -71,41 +71,31 @@ static bool is_newer(const struct lfs_mount_record *a, const struct lfs_mount_re
     return a->started != b->started ? a->started > b->started : strcmp(a->id, b->id) > 0;
 }
 
-static bool is_of(const struct lfs_mount_list *list, size_t i, const char *mountpoint)
+/* The newest record of a mountpoint whose daemon lives, or is dead, or -ENOENT. */
+static ssize_t find_newest(const struct lfs_mount_list *list, const char *mountpoint, bool alive)
 {
-    return strcmp(list->records[i].mountpoint, mountpoint) == 0;
-}
-
-/* Whether a dead mount is on top. Asked only where live and dead ones lie on one another: what
- * hangs would not answer. */
-static bool top_is_dead(const struct lfs_mount_list *list, const char *mountpoint)
-{
-    bool alive = false, dead = false;
-    struct stat st;
-
-    for (size_t i = 0; i < list->count; i++) {
-        alive = alive || (list->alive[i] && is_of(list, i, mountpoint));
-        dead = dead || (!list->alive[i] && is_of(list, i, mountpoint));
-    }
-    return dead && (!alive || (stat(mountpoint, &st) < 0 && errno == ENOTCONN));
-}
-
-/* The record of what is on top of the mountpoint, or -ENOENT. */
-static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoint)
-{
-    const bool dead = top_is_dead(list, mountpoint);
     ssize_t found = -ENOENT;
 
     for (size_t i = 0; i < list->count; i++) {
-        bool fits = list->alive[i] != dead;
-        bool better = found < 0 || fits > (list->alive[found] != dead) ||
-                      (fits == (list->alive[found] != dead) &&
-                          is_newer(&list->records[i], &list->records[found]));
-
-        if (better && is_of(list, i, mountpoint))
+        if (list->alive[i] != alive || strcmp(list->records[i].mountpoint, mountpoint))
+            continue;
+        if (found < 0 || is_newer(&list->records[i], &list->records[found]))
             found = (ssize_t)i;
     }
     return found;
+}
+
+/* The record of what is on top of the mountpoint, or -ENOENT. The mount itself is asked only where
+ * there is doubt, because a daemon that hangs would not answer. */
+static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoint)
+{
+    ssize_t alive = find_newest(list, mountpoint, true);
+    ssize_t dead = find_newest(list, mountpoint, false);
+    struct statfs fs;
+
+    if (alive < 0 || dead < 0)
+        return alive >= 0 ? alive : dead;
+    return statfs(mountpoint, &fs) < 0 && errno == ENOTCONN ? dead : alive;
 }
 
 /* 1 when the store has a record of the mountpoint. */

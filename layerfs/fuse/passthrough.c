@@ -13,11 +13,15 @@
  * inode has a passed-through open, and the other way round: hence the table. Ids that nobody has
  * open are kept, up to a limit, so that the next OPEN is a table lookup; the one unused for longest
  * goes first. An id outlives our fd, which is closed once it is registered. */
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/syscall.h>
 
 #include "layerfs/fuse/flight.h"
 #include "layerfs/fuse/session.h"
-#include "oci/util/log.h"
+#include "oci/util/io.h"
 
 enum {
     BUCKETS = 1024, /* a power of two */
@@ -53,9 +57,36 @@ struct lfs_open {
 
 const size_t lfs_open_size = sizeof(struct lfs_open);
 
-int lfs_passthrough_available(struct report *r _unused_)
+bool lfs_passthrough_built(void)
 {
-    return 0;
+    return true;
+}
+
+static bool in_first_user_namespace(void)
+{
+    static const char whole[] = "         0          0 4294967295\n";
+    char map[sizeof(whole)];
+    _cleanup_(fd_closep) int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0 && io_read_full(fd, map, sizeof(map)) == (ssize_t)sizeof(whole) - 1 &&
+           memcmp(map, whole, sizeof(whole) - 1) == 0;
+}
+
+static bool may_administer(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN));
+}
+
+int lfs_passthrough_available(struct report *r)
+{
+    if (may_administer() && in_first_user_namespace())
+        return 0;
+    return report_fail(
+        r, -EPERM, "passthrough needs CAP_SYS_ADMIN in the machine's first user namespace");
 }
 
 bool lfs_passthrough_negotiate(struct fuse_conn_info *conn, bool nested)

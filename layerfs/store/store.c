@@ -27,6 +27,7 @@ static const char *const dir_names[LFS_DIRS] = {
     [LFS_DIR_OBJECTS] = "objects",
     [LFS_DIR_MOUNTS] = "mounts",
     [LFS_DIR_LOCKS] = "locks",
+    [LFS_DIR_PARTIAL] = "partial",
     [LFS_DIR_TMP] = "tmp",
 };
 
@@ -228,13 +229,33 @@ static int check_version(struct lfs_store *store, struct report *r)
     return 0;
 }
 
+static int open_dir(const struct lfs_store *store, const char *name)
+{
+    int fd =
+        openat(store->dirs[LFS_DIR_ROOT], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    return fd < 0 ? neg_errno() : fd;
+}
+
+static int add_partial(const struct lfs_store *store)
+{
+    const char *name = dir_names[LFS_DIR_PARTIAL];
+
+    if (store->flags & LFS_STORE_READ_ONLY || io_mkdir(store->dirs[LFS_DIR_ROOT], name, 0755) < 0)
+        return -ENOENT;
+    return open_dir(store, name);
+}
+
 static int open_dirs(struct lfs_store *store, struct report *r)
 {
     for (int i = LFS_DIR_ROOT + 1; i < LFS_DIRS; i++) {
-        store->dirs[i] = openat(store->dirs[LFS_DIR_ROOT], dir_names[i],
-            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        store->dirs[i] = open_dir(store, dir_names[i]);
+        if (i == LFS_DIR_PARTIAL && store->dirs[i] == -ENOENT) /* made by an earlier version */
+            store->dirs[i] = add_partial(store);
+        if (i == LFS_DIR_PARTIAL && store->dirs[i] == -ENOENT)
+            continue;
         if (store->dirs[i] < 0)
-            return report_errno(r, neg_errno(), "store %s: %s", store->path, dir_names[i]);
+            return report_errno(r, store->dirs[i], "store %s: %s", store->path, dir_names[i]);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store: an OCI image layout with trees/, packs/, objects/, mounts/, locks/ and tmp/ beside it.
+/* The store: an OCI image layout with trees/, packs/, objects/, mounts/, locks/, partial/ and tmp/
+ * beside it.
  *
  *     oci-layout index.json blobs/   the images, as any OCI tool reads and writes them
  *     layerfs.json                   the store's version: {"version": 1}
@@ -11,7 +12,9 @@
  *     objects/ab/<62 hex>            one content, by its sha256, 0444, never changed
  *     mounts/<id>.json               a live mount, see mounts.h
  *     locks/                         flock files: one ingest of a layer at a time, by diffID
- *     tmp/                           what is unfinished; folders in it are flocked while in use
+ *     partial/<digest>               the first bytes of a blob that was not read to its end;
+ * flocked while somebody reads on tmp/                           what is unfinished; folders in it
+ * are flocked while in use
  *
  * A digest that is not sha256 is named in trees/ and packs/ by the sha256 of its string, and no
  * digest at all (the chainID of an image without layers) by the sha256 of nothing.
@@ -57,6 +60,7 @@ enum lfs_store_dir {
     LFS_DIR_OBJECTS,
     LFS_DIR_MOUNTS,
     LFS_DIR_LOCKS,
+    LFS_DIR_PARTIAL, /* -1 in a store that is read only and has none */
     LFS_DIR_TMP,
     LFS_DIRS,
 };
