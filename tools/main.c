@@ -99,7 +99,13 @@ static void print_command_help(const struct command *c)
 
 static void print_version(void)
 {
-    printf("layerfs %s\n%s\ngzip: %s\n", LAYERFS_VERSION, lfs_fuse_features(), oci_inflate_name());
+    const char *features = lfs_fuse_features();
+    bool passthrough = strstr(features, "passthrough"), uring = strstr(features, "io_uring");
+
+    printf("layerfs %s\n%s\ngzip: %s\n", LAYERFS_VERSION, features, oci_inflate_name());
+    if (!passthrough || !uring)
+        printf("missing in this libfuse: %s%s%s\n", passthrough ? "" : "passthrough",
+            passthrough || uring ? "" : ", ", uring ? "" : "io_uring");
 }
 
 /* 0, or the exit code of a failure whose line is then printed. */
