@@ -58,7 +58,7 @@ static const struct option_def options[] = {
         .kind = OPTION_FLAG,
         .offset = VALUE(drop_blobs),
         .help = "keep only what a mount needs, not the layers' blobs; other tools cannot read such "
-                "an image from the store"},
+                "an image from the store, and a download that stops starts anew"},
     {.name = "max-layer-size",
         .argument = "SIZE",
         .kind = OPTION_SIZE,

@@ -252,8 +252,10 @@ static int open_dirs(struct lfs_store *store, struct report *r)
         store->dirs[i] = open_dir(store, dir_names[i]);
         if (i == LFS_DIR_PARTIAL && store->dirs[i] == -ENOENT) /* made by an earlier version */
             store->dirs[i] = add_partial(store);
-        if (i == LFS_DIR_PARTIAL && store->dirs[i] == -ENOENT)
+        if (i == LFS_DIR_PARTIAL && store->dirs[i] == -ENOENT) {
+            store->dirs[i] = -1;
             continue;
+        }
         if (store->dirs[i] < 0)
             return report_errno(r, store->dirs[i], "store %s: %s", store->path, dir_names[i]);
     }

@@ -41,6 +41,16 @@ lines=$(wc -l <plain/access)
 layerfs pull --quiet --tls-verify=false "$A/a/plain:v1" >/dev/null
 is 'pulling again fetches no layer' "$(tail -n "+$((lines + 1))" plain/access |
     grep -c '"GET /v2/a/plain/blobs/')" 1 # the config
+skopeo copy -q "oci:$T/oci:plain" "oci:$T/two:base"
+umoci unpack --image two:base two-b 2>/dev/null
+echo more >two-b/rootfs/more
+umoci repack --image two:image two-b 2>/dev/null
+push "$T/two:image" "$A/a/second"
+lines=$(wc -l <plain/access)
+layerfs pull --quiet --tls-verify=false "$A/a/second" >/dev/null
+is 'a second image on the same layers fetches the rest: a layer and the config' \
+    "$(tail -n "+$((lines + 1))" plain/access | grep -c '"GET /v2/a/second/blobs/')" 2
+layerfs rm second
 fails 'a tag that is not there' 3 'a/plain.*404' layerfs pull --tls-verify=false "$A/a/plain:none"
 fails 'nobody listens' 1 '127.0.0.1:1/' layerfs pull --tls-verify=false 127.0.0.1:1/x
 
