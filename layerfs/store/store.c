@@ -28,6 +28,9 @@ static const char *const dir_names[LFS_DIRS] = {
     [LFS_DIR_MOUNTS] = "mounts",
     [LFS_DIR_LOCKS] = "locks",
     [LFS_DIR_TMP] = "tmp",
+    [LFS_DIR_LEASES] = "leases",
+    [LFS_DIR_UPPERS] = "uppers",
+    [LFS_DIR_USED] = "used",
 };
 
 static const char version_file[] = "layerfs.json";
@@ -231,8 +234,15 @@ static int check_version(struct lfs_store *store, struct report *r)
 static int open_dirs(struct lfs_store *store, struct report *r)
 {
     for (int i = LFS_DIR_ROOT + 1; i < LFS_DIRS; i++) {
-        store->dirs[i] = openat(store->dirs[LFS_DIR_ROOT], dir_names[i],
-            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        int root = store->dirs[LFS_DIR_ROOT], flags = O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+
+        store->dirs[i] = openat(root, dir_names[i], O_RDONLY | flags);
+        if (store->dirs[i] < 0 && i >= LFS_DIR_LEASES && errno == ENOENT) {
+            /* A store of before: what cannot be made there is not needed there. */
+            if (!lfs_store_is_read_only(store) && io_mkdir(root, dir_names[i], 0755) == 0)
+                store->dirs[i] = openat(root, dir_names[i], O_RDONLY | flags);
+            continue;
+        }
         if (store->dirs[i] < 0)
             return report_errno(r, neg_errno(), "store %s: %s", store->path, dir_names[i]);
     }
@@ -272,6 +282,8 @@ int lfs_store_open(const char *path, unsigned flags, struct lfs_store **ret_stor
         err = oci_layout_open_at(store->dirs[LFS_DIR_ROOT], &store->layout, r);
         if (err < 0)
             (void)report_context(r, err, "store %s", store->path);
+        else
+            oci_layout_set_tmp(store->layout, store->dirs[LFS_DIR_TMP]);
     }
     if (err < 0)
         return err;
@@ -556,6 +568,18 @@ int lfs_store_try_lock(struct lfs_store *store, const char *name, int *ret_fd, s
     int err = lock_file(store, name, LOCK_EX | LOCK_NB, ret_fd);
 
     return err < 0 && err != -EWOULDBLOCK ? report_errno(r, err, "lock %s", name) : err;
+}
+
+int lfs_store_lock_shared(struct lfs_store *store, const char *name, int *ret_fd, struct report *r)
+{
+    int err = lock_file(store, name, LOCK_SH, ret_fd);
+
+    return err < 0 ? report_errno(r, err, "lock %s", name) : 0;
+}
+
+bool lfs_store_is_read_only(const struct lfs_store *store)
+{
+    return store->flags & LFS_STORE_READ_ONLY;
 }
 
 int lfs_store_sync(struct lfs_store *store, struct report *r)

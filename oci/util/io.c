@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -154,6 +155,8 @@ int io_tmp_open(int dirfd, mode_t mode, struct io_tmp *ret_tmp)
     }
     if (tmp.fd < 0)
         return neg_errno();
+    /* Says that somebody uses it to who cleans up what others left. */
+    (void)flock(tmp.fd, LOCK_SH | LOCK_NB);
     *ret_tmp = tmp;
     return 0;
 }
