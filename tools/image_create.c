@@ -289,8 +289,7 @@ static int make_all(struct creation *c, struct oci_descriptor *ret_manifest)
     return 0;
 }
 
-static int count_lease(
-    void *userdata, enum lfs_lease_kind kind, const struct oci_digest *digest)
+static int count_lease(void *userdata, enum lfs_lease_kind kind, const struct oci_digest *digest)
 {
     (void)userdata;
     (void)kind;

@@ -24,6 +24,8 @@ static const struct command *const commands[] = {
     &command_inspect,
     &command_bundle,
     &command_stats,
+    &command_gc,
+    &command_df,
 };
 
 struct global_values {

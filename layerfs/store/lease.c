@@ -143,7 +143,8 @@ static int append_image(struct buf *b, const struct lfs_image *image)
 }
 
 /* Appends lines, under a hold of the caller's (held) or its own. */
-static int write_lines(struct lfs_lease *lease, const struct buf *lines, bool held, struct report *r)
+static int write_lines(
+    struct lfs_lease *lease, const struct buf *lines, bool held, struct report *r)
 {
     _cleanup_(fd_closep) int hold = -1;
     int err = held ? 0 : lfs_gc_hold(lease->store, &hold, r);
@@ -229,8 +230,8 @@ static bool is_live(int fd)
 static int read_lease(
     struct lfs_store *store, const char *name, lfs_lease_fn each, void *userdata, struct report *r)
 {
-    _cleanup_(fd_closep) int fd = openat(
-        lfs_store_dirfd(store, LFS_DIR_LEASES), name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    _cleanup_(fd_closep) int fd = openat(lfs_store_dirfd(store, LFS_DIR_LEASES), name,
+        O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     _cleanup_(buf_deinit) struct buf b = {0};
     int err;
 

@@ -30,8 +30,7 @@ struct lfs_lease *lfs_lease_free(struct lfs_lease *lease);
 DEFINE_CLEANUP(struct lfs_lease *, lfs_lease_free)
 
 /* Adds one blob, or the tree of a layer (by diffID). Takes a hold. */
-int lfs_lease_add_blob(
-    struct lfs_lease *lease, const struct oci_digest *digest, struct report *r);
+int lfs_lease_add_blob(struct lfs_lease *lease, const struct oci_digest *digest, struct report *r);
 int lfs_lease_add_layer(
     struct lfs_lease *lease, const struct oci_digest *diff_id, struct report *r);
 

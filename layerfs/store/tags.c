@@ -103,7 +103,8 @@ static int note_sum(struct lfs_store *store, const json_t *index)
     if (err < 0)
         return err;
     (void)oci_digest_format(&digest, text);
-    return io_write_file(lfs_store_dirfd(store, LFS_DIR_ROOT), "index.sum", text, strlen(text), 0644);
+    return io_write_file(
+        lfs_store_dirfd(store, LFS_DIR_ROOT), "index.sum", text, strlen(text), 0644);
 }
 
 static int end_edit(struct lfs_store *store, const json_t *index, struct report *r)

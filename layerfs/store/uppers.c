@@ -126,14 +126,11 @@ static int parse(const struct buf *b, const char *name, struct lfs_upper *upper,
     if (err == 0)
         err = oci_json_get_string(json, "path", OCI_JSON_REQUIRED, name, &path, r);
     if (err == 0)
-        err = oci_json_get_digest(
-            json, "manifest", OCI_JSON_REQUIRED, name, &upper->manifest, r);
+        err = oci_json_get_digest(json, "manifest", OCI_JSON_REQUIRED, name, &upper->manifest, r);
     if (err == 0)
-        err = oci_json_get_digest(
-            json, "chain_id", OCI_JSON_REQUIRED, name, &upper->chain_id, r);
+        err = oci_json_get_digest(json, "chain_id", OCI_JSON_REQUIRED, name, &upper->chain_id, r);
     if (err == 0)
-        err = oci_json_get(
-            json, "parent_inode", JSON_INTEGER, OCI_JSON_REQUIRED, name, &inode, r);
+        err = oci_json_get(json, "parent_inode", JSON_INTEGER, OCI_JSON_REQUIRED, name, &inode, r);
     if (err < 0)
         return err;
     upper->parent_inode = (uint64_t)json_integer_value(inode);
