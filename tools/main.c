@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
     &command_stats,
     &command_gc,
     &command_df,
+    &command_validate,
 };
 
 struct global_values {

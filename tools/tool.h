@@ -48,7 +48,7 @@ struct command {
 
 extern const struct command command_bundle, command_create, command_df, command_gc, command_images,
     command_inspect, command_mount, command_prepare, command_pull, command_rm, command_stats,
-    command_tag, command_umount;
+    command_tag, command_umount, command_validate;
 
 /* Sets the text and returns EXIT_CODE_USAGE. */
 int tool_usage(struct tool *tool, const char *fmt, ...) _printf_(2, 3);

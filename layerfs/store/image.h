@@ -58,8 +58,8 @@ int lfs_image_import(struct lfs_store *store, struct oci_image_source *source, c
     const struct lfs_ingest_options *options, struct oci_descriptor *ret_descriptor,
     struct report *r);
 
-/* Points tag at a manifest in the store, replacing what it pointed at. The caller has a lease on the
- * image, or holds off gc since it found it. */
+/* Points tag at a manifest in the store, replacing what it pointed at. The caller has a lease on
+ * the image, or holds off gc since it found it. */
 int lfs_image_tag(struct lfs_store *store, const struct oci_descriptor *manifest, const char *tag,
     struct report *r);
 

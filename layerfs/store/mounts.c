@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "layerfs/store/image.h"
+#include "layerfs/store/seal.h"
 #include "oci/util/io.h"
 #include "oci/util/log.h"
 
@@ -158,7 +159,7 @@ static int format_record(const struct lfs_mount_record *record, struct buf *b)
     int err = json ? fill_json(json, record) : -ENOMEM;
 
     if (err == 0)
-        err = oci_json_dump(json, b);
+        err = lfs_seal(json, b);
     if (err == 0)
         err = buf_append_str(b, "\n");
     json_decref(json);

@@ -386,6 +386,17 @@ static bool note_matches(int dirfd, const char *note_name, const char *note)
            memcmp(b.data, note, b.size) == 0;
 }
 
+int lfs_store_check_note(struct lfs_store *store, const char *tree_name)
+{
+    char note_name[LFS_TREE_NAME_MAX + 10], note[NOTE_MAX];
+    int dirfd = store->dirs[LFS_DIR_TREES];
+
+    (void)snprintf(note_name, sizeof(note_name), "%s.verified", tree_name);
+    if (faccessat(dirfd, note_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return neg_errno();
+    return format_note(dirfd, tree_name, note) == 0 && note_matches(dirfd, note_name, note) ? 0 : 1;
+}
+
 /* Not synced: a note that is lost or broken costs one more verification. A store that cannot be
  * written is verified each time. */
 static void write_note(struct lfs_store *store, const char *note_name, const char *note)

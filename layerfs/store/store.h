@@ -82,6 +82,9 @@ int lfs_store_open_tree(struct lfs_store *store, const struct oci_digest *chain_
 /* The same for a layer's tree (by diffID). */
 int lfs_store_open_layer(struct lfs_store *store, const struct oci_digest *diff_id,
     struct lfs_tree **ret_tree, struct report *r);
+/* Whether the note on a tree (by its file name) is of the file that has the name now: 0, 1 when it
+ * is of another, -ENOENT when there is none. */
+int lfs_store_check_note(struct lfs_store *store, const char *tree_name);
 /* File name of a tree in trees/. */
 enum { LFS_TREE_NAME_MAX = LFS_KEY_MAX + 6 };
 int lfs_store_tree_name(

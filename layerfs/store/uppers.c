@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "layerfs/store/seal.h"
 #include "oci/util/io.h"
 
 enum { NOTE_MAX = 64 << 10 /* bytes */ };
@@ -70,7 +71,7 @@ static int format(const char *path, const struct oci_digest *manifest,
     json = json_pack("{s:s, s:s, s:s, s:I}", "path", hex, "manifest",
         oci_digest_format(manifest, texts[0]), "chain_id", oci_digest_format(&key, texts[1]),
         "parent_inode", (json_int_t)parent_inode(path));
-    return json ? oci_json_dump(json, b) : -ENOMEM;
+    return json ? lfs_seal(json, b) : -ENOMEM;
 }
 
 int lfs_upper_note(struct lfs_store *store, const char *path, const struct oci_digest *manifest,
