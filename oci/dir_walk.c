@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All names of a directory tree in the order of their path bytes.
+/* All names of a directory tree, each directory before what is in it, sorted by name.
  *
- * "a", "a-b", "a/c": what is in a directory comes after siblings whose names go on with a byte
- * smaller than '/'. So a directory stands twice in the sorted list of its parent, as "a" for itself
- * and as "a/" for what is in it. One list a level is held, and no descriptor: each directory is
- * opened anew from the root, without following links, when its turn comes. */
+ * That is the order of path bytes with "/" below all others: "a", "a/c", "a-b". The plain order,
+ * "a", "a-b", "a/c", would leave a directory and come back to it, and then GNU tar sets its time
+ * too early. One list of names a level is held, and no descriptor: each directory is opened anew
+ * from the root, without following links, when its turn comes. */
 #include "oci/dir_walk.h"
 
 #include <dirent.h>
@@ -16,19 +16,21 @@
 #include "oci/util/beneath.h"
 
 struct item {
-    char *key; /* "name", or "name/" for what is in it */
+    char *name;
+    bool directory;
 };
 
 /* One directory on the way down. */
 struct level {
     struct item *items;
     size_t count, capacity, at;
-    size_t prefix; /* bytes of walk.path that belong to the directory, with its "/" */
+    size_t prefix; /* bytes of walk.path before the names, with the "/" */
 };
 
 struct dir_walk {
     int root_fd;
-    bool root_done;
+    bool started;
+    bool entering; /* path is a directory, whose names come next */
     struct level *levels;
     size_t depth, depth_max;
     char path[OCI_PATH_MAX];
@@ -50,7 +52,7 @@ static void pop_level(struct dir_walk *w)
     struct level *level = &w->levels[--w->depth];
 
     for (size_t i = 0; i < level->count; i++)
-        free(level->items[i].key);
+        free(level->items[i].name);
     free(level->items);
 }
 
@@ -65,10 +67,9 @@ struct dir_walk *dir_walk_free(struct dir_walk *w)
     return NULL;
 }
 
-static int add_item(struct level *level, const char *name, const char *tail)
+static int add_item(struct level *level, const char *name, bool directory)
 {
-    size_t size = strlen(name) + strlen(tail) + 1;
-    char *key;
+    struct item item = {.directory = directory};
 
     if (level->count == level->capacity) {
         size_t capacity = MAX(level->capacity * 2, (size_t)16);
@@ -79,12 +80,10 @@ static int add_item(struct level *level, const char *name, const char *tail)
         level->items = items;
         level->capacity = capacity;
     }
-    key = malloc(size);
-    if (!key)
+    item.name = strdup(name);
+    if (!item.name)
         return -ENOMEM;
-    memcpy(key, name, strlen(name));
-    memcpy(key + strlen(name), tail, strlen(tail) + 1);
-    level->items[level->count++].key = key;
+    level->items[level->count++] = item;
     return 0;
 }
 
@@ -101,15 +100,12 @@ static int is_directory(int fd, const struct dirent *de)
 
 static int add_name(struct level *level, int fd, const struct dirent *de)
 {
-    int directory, err;
+    int directory;
 
     if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
         return 0;
     directory = is_directory(fd, de);
-    if (directory < 0)
-        return directory;
-    err = add_item(level, de->d_name, "");
-    return err == 0 && directory ? add_item(level, de->d_name, "/") : err;
+    return directory < 0 ? directory : add_item(level, de->d_name, directory);
 }
 
 static int read_names(struct level *level, DIR *dir)
@@ -130,7 +126,7 @@ static int read_names(struct level *level, DIR *dir)
 
 static int compare_items(const void *a, const void *b)
 {
-    return strcmp(((const struct item *)a)->key, ((const struct item *)b)->key);
+    return strcmp(((const struct item *)a)->name, ((const struct item *)b)->name);
 }
 
 static int list_directory(struct dir_walk *w, struct level *level)
@@ -154,66 +150,76 @@ static int list_directory(struct dir_walk *w, struct level *level)
     return err;
 }
 
+static int grow_levels(struct dir_walk *w)
+{
+    size_t max = MAX(w->depth_max * 2, (size_t)16);
+    struct level *levels;
+
+    if (w->depth < w->depth_max)
+        return 0;
+    levels = reallocarray(w->levels, max, sizeof(*levels));
+    if (!levels)
+        return -ENOMEM;
+    w->levels = levels;
+    w->depth_max = max;
+    return 0;
+}
+
 /* Enters the directory w->path. */
 static int push_level(struct dir_walk *w, struct report *r)
 {
-    size_t prefix = strlen(w->path);
-    int err;
+    size_t size = strlen(w->path);
+    int err = grow_levels(w);
 
-    if (w->depth == w->depth_max) {
-        size_t max = MAX(w->depth_max * 2, (size_t)16);
-        struct level *levels = reallocarray(w->levels, max, sizeof(*levels));
-
-        if (!levels)
-            return -ENOMEM;
-        w->levels = levels;
-        w->depth_max = max;
-    }
-    w->levels[w->depth++] = (struct level){.prefix = prefix};
+    if (err < 0)
+        return err;
+    w->levels[w->depth++] = (struct level){.prefix = size ? size + 1 : 0};
     err = list_directory(w, &w->levels[w->depth - 1]);
-    return err < 0 ? report_errno(r, err, "cannot read directory \"%s\"", w->path) : 0;
+    if (err < 0)
+        return report_errno(r, err, "cannot read directory \"%s\"", w->path);
+    if (size > 0 && size + 1 < sizeof(w->path))
+        w->path[size] = '/';
+    return 0;
 }
 
-/* Puts the next key of the deepest level into w->path. */
-static int take_key(struct dir_walk *w, struct level *level, struct report *r)
+/* Puts the next name of the deepest level into w->path. */
+static int take_name(struct dir_walk *w, struct level *level, struct report *r)
 {
-    const char *key = level->items[level->at++].key;
+    const struct item *item = &level->items[level->at++];
+    size_t size = strlen(item->name);
 
-    w->path[level->prefix] = '\0';
-    if (strncmp(key, ".wh.", 4) == 0)
-        return report_fail(
-            r, -EINVAL, "\"%s%s\": names that start with .wh. mean removals", w->path, key);
-    if (level->prefix + strlen(key) >= sizeof(w->path))
-        return report_fail(r, -ENAMETOOLONG, "\"%s%s\": path is too long", w->path, key);
-    memcpy(w->path + level->prefix, key, strlen(key) + 1);
-    return 0;
+    if (level->prefix + size >= sizeof(w->path)) {
+        w->path[MIN(level->prefix, sizeof(w->path) - 1)] = '\0';
+        return report_fail(r, -ENAMETOOLONG, "\"%s%s\": path is too long", w->path, item->name);
+    }
+    memcpy(w->path + level->prefix, item->name, size + 1);
+    if (strncmp(item->name, ".wh.", 4) == 0)
+        return report_fail(r, -EINVAL, "\"%s\": names that start with .wh. mean removals", w->path);
+    w->entering = item->directory;
+    return 1;
 }
 
 int dir_walk_next(struct dir_walk *w, const char **ret_path, struct report *r)
 {
-    int err = 0;
+    int err;
 
     *ret_path = w->path;
-    if (!w->root_done) {
-        w->root_done = true;
+    if (!w->started) {
+        w->started = w->entering = true;
+        return 1;
+    }
+    if (w->entering) {
+        w->entering = false;
         err = push_level(w, r);
-        return err < 0 ? err : 1;
+        if (err < 0)
+            return err;
     }
     while (w->depth > 0) {
         struct level *level = &w->levels[w->depth - 1];
 
-        if (level->at == level->count) {
-            pop_level(w);
-            continue;
-        }
-        err = take_key(w, level, r);
-        if (err < 0)
-            return err;
-        if (w->path[strlen(w->path) - 1] != '/')
-            return 1;
-        err = push_level(w, r);
-        if (err < 0)
-            return err;
+        if (level->at < level->count)
+            return take_name(w, level, r);
+        pop_level(w);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All names of a directory tree in the order of their path bytes. Internal to oci. */
+/* All names of a directory tree, each directory before what is in it, sorted by name. Internal to
+ * oci. */
 #ifndef OCI_DIR_WALK_H
 #define OCI_DIR_WALK_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inflating gzip with ISA-L. */
+/* Inflating gzip with ISA-L.
+ *
+ * The member's header is read by a call of its own: isal_inflate() can do that too, but forgets in
+ * the middle of a header which fields follow (2.30), and headers may be cut anywhere here. */
 #include <isa-l/igzip_lib.h>
 
 #include "oci/compression.h"
@@ -7,6 +10,8 @@
 
 struct inflate {
     struct inflate_state state;
+    struct isal_gzip_header header;
+    bool in_header;
 };
 
 const char *oci_inflate_name(void)
@@ -16,12 +21,12 @@ const char *oci_inflate_name(void)
 
 int inflate_new(struct inflate **ret_inflate)
 {
-    struct inflate *z = malloc(sizeof(*z));
+    struct inflate *z = calloc(1, sizeof(*z));
 
     if (!z)
         return -ENOMEM;
     isal_inflate_init(&z->state);
-    z->state.crc_flag = ISAL_GZIP;
+    inflate_restart(z);
     *ret_inflate = z;
     return 0;
 }
@@ -35,7 +40,23 @@ struct inflate *inflate_free(struct inflate *z)
 void inflate_restart(struct inflate *z)
 {
     isal_inflate_reset(&z->state);
-    z->state.crc_flag = ISAL_GZIP;
+    z->state.crc_flag = ISAL_GZIP_NO_HDR_VER; /* the trailer is checked */
+    z->header = (struct isal_gzip_header){0};
+    z->in_header = true;
+}
+
+/* Returns what the library does: negative for an error. */
+static int run(struct inflate *z)
+{
+    int r;
+
+    if (z->in_header) {
+        r = isal_read_gzip_header(&z->state, &z->header);
+        if (r != ISAL_DECOMP_OK)
+            return r;
+        z->in_header = false;
+    }
+    return isal_inflate(&z->state);
 }
 
 int inflate_run(struct inflate *z, struct inflate_io *io)
@@ -49,7 +70,7 @@ int inflate_run(struct inflate *z, struct inflate_io *io)
     s->avail_in = in_size;
     s->next_out = io->out;
     s->avail_out = out_size;
-    r = isal_inflate(s);
+    r = run(z);
     io->in += in_size - s->avail_in;
     io->in_size -= in_size - s->avail_in;
     io->out += out_size - s->avail_out;

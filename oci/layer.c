@@ -92,6 +92,18 @@ static int open_archive(struct oci_layer_reader *reader)
 
 /* ---- names ---- */
 
+static bool has_prefix(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* Bytes that a component may have: a whiteout removes names of up to OCI_NAME_MAX bytes. */
+static size_t name_limit(const char *name)
+{
+    return has_prefix(name, whiteout_prefix) ? OCI_NAME_MAX + strlen(whiteout_prefix)
+                                             : OCI_NAME_MAX;
+}
+
 /* Takes out empty, "." and ".." components. A path that leaves the root is refused; one that starts
  * with "/" starts at the image's root. */
 static int clean_path(const char *raw, char path[static OCI_PATH_MAX])
@@ -107,7 +119,7 @@ static int clean_path(const char *raw, char path[static OCI_PATH_MAX])
             while (size > 0 && path[--size] != '/')
                 ;
         } else if (n > 1 || (n == 1 && raw[0] != '.')) {
-            if (n > OCI_NAME_MAX || size + (size > 0) + n >= OCI_PATH_MAX)
+            if (n > name_limit(raw) || size + (size > 0) + n >= OCI_PATH_MAX)
                 return -ENAMETOOLONG;
             if (size > 0)
                 path[size++] = '/';
@@ -128,11 +140,6 @@ static int clean_path_report(
     if (err == -ENAMETOOLONG)
         return report_fail(r, err, "%s is too long", what);
     return err < 0 ? report_fail(r, err, "%s leaves the root of the image", what) : 0;
-}
-
-static bool has_prefix(const char *s, const char *prefix)
-{
-    return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
 /* Removes the last component; the path's parent may be the root, "". */
@@ -294,7 +301,10 @@ static int read_entry(struct oci_layer_reader *reader, struct archive_entry *ae,
         n = read_whiteout(e, reader->path, r);
     if (n <= 0 || e->kind != OCI_ENTRY_NODE)
         return n;
-    n = hardlink ? read_hardlink(reader, hardlink, r) : read_node(reader, ae, r);
+    if (hardlink || archive_entry_filetype(ae) == 0) /* 0: a hard link with an empty target */
+        n = read_hardlink(reader, hardlink ? hardlink : "", r);
+    else
+        n = read_node(reader, ae, r);
     return n < 0 ? n : 1;
 }
 
@@ -321,7 +331,7 @@ static int next_entry(struct oci_layer_reader *reader)
         start_content(reader);
         n = read_entry(reader, ae, &reader->text);
         if (n < 0)
-            return report_context(&reader->text, n, "entry \"%s\"", reader->source->name);
+            return tar_guard_context(reader->guard, n, &reader->text);
         if (n > 0)
             return 1;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Making a layer of a directory tree.
  *
- * The tree is walked in the order of path bytes, and each entry is written when the bytes before it
+ * The tree is walked in the order of names, and each entry is written when the bytes before it
  * have been taken: memory is one chunk, the names of the directories on the way down, and one
  * record for each file that has several names. Names are opened from the root without following
  * links; a file is compared with what was seen of it before, so that one swapped meanwhile is

@@ -12,10 +12,11 @@ struct oci_layer_options {
     uint32_t uid, gid;
 };
 
-/* A source that yields the tar of the tree below path: entries sorted by path bytes, hard links
- * kept, xattrs (but for system.* and those an overlayfs or LayerFS keeps for itself) as
- * SCHILY.xattr, sparse files without their holes' cost where the format allows, nothing of the
- * machine (no user names, device or inode numbers). Files are read without following links, and
+/* A source that yields the tar of the tree below path: the root first, each directory before what
+ * is in it, sorted by name bytes; hard links kept; xattrs as SCHILY.xattr, but for what is of the
+ * machine and not of the file (marks of union file systems, SELinux labels, NFSv4 ACLs); holes of
+ * 64 KiB and more left out (PAX sparse 1.0); nothing of the machine (no user names, device or inode
+ * numbers). Files are read without following links, and
  * directories without crossing into a name swapped meanwhile. A file that changes size while it is
  * read ends the stream with -EAGAIN and a text that names it. Sockets are left out; names that
  * start with ".wh." are refused. */

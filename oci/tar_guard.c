@@ -29,6 +29,7 @@
 #include "oci/tar_sparse.h"
 
 enum {
+    TEXT_NAME_MAX = 255,
     RAW_NAME_MAX = 2 * OCI_PATH_MAX, /* before "./" and the like are taken out */
     BODY_MAX = 1 << 20,              /* of a PAX header, in libarchive */
 };
@@ -638,6 +639,21 @@ static int merge_headers(struct tar_guard *g, struct merged *m, bool old_gnu, st
     return effective_name(g, m);
 }
 
+/* Only links have a target: libarchive would make a hard link of a file that has one. And it takes
+ * a PAX one for a hard link's when a symbolic link's header has none. */
+static void settle_link(struct merged *m)
+{
+    struct tar_header *h = &m->header;
+
+    if (h->type != '1' && h->type != '2') {
+        m->link = (struct text){0};
+        memset(h->link, 0, sizeof(h->link));
+    } else if (m->link.data) {
+        memset(h->link, 0, sizeof(h->link));
+        memcpy(h->link, m->link.data, MIN(m->link.size, sizeof(h->link)));
+    }
+}
+
 /* Makes g->out of the headers that were read. */
 static int make_entry(struct tar_guard *g, struct merged *m, struct report *r)
 {
@@ -650,6 +666,7 @@ static int make_entry(struct tar_guard *g, struct merged *m, struct report *r)
     if (err < 0)
         return err;
     settle_type(g, m);
+    settle_link(m);
     if (m->header.type != '0')
         m->size = 0;
     err = check_numbers(g, m, r);
@@ -669,12 +686,21 @@ static ssize_t emit_end(struct tar_guard *g)
     return buf_extend(&g->out, (size_t)2 * TAR_BLOCK) ? 0 : -ENOMEM;
 }
 
-/* Puts the entry's name in front of what was found wrong with it. */
+int tar_guard_context(const struct tar_guard *g, int err, struct report *r)
+{
+    const char *name = g->entry.name;
+    int shown = (int)MIN(strlen(name), (size_t)TEXT_NAME_MAX);
+
+    return *name ? report_context(r, err, "entry \"%.*s%s\"", shown, name, name[shown] ? "…" : "")
+                 : err;
+}
+
+/* Names the entry that something was found wrong with, as far as its name is known. */
 static int name_failure(struct tar_guard *g, const struct merged *m, int err, struct report *r)
 {
     if (!*g->entry.name && effective_name(g, m) < 0)
         return err;
-    return *g->entry.name ? report_context(r, err, "entry \"%s\"", g->entry.name) : err;
+    return tar_guard_context(g, err, r);
 }
 
 static ssize_t next_headers(struct tar_guard *g, const uint8_t **ret_data, struct report *r)
@@ -699,9 +725,10 @@ static ssize_t next_content(struct tar_guard *g, const uint8_t **ret_data, struc
     int err = refill(g, r);
     size_t n;
 
-    if (err == 0)
-        return report_fail(r, -EBADMSG, "entry \"%s\": truncated: the tar ends at byte %" PRIu64,
-            g->entry.name, g->position);
+    if (err == 0) {
+        err = report_fail(r, -EBADMSG, "truncated: the tar ends at byte %" PRIu64, g->position);
+        return tar_guard_context(g, err, r);
+    }
     if (err < 0)
         return err;
     n = take(g, g->content, ret_data);

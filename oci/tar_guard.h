@@ -35,6 +35,9 @@ ssize_t tar_guard_next(struct tar_guard *g, const uint8_t **ret_data, struct rep
 
 const struct tar_guard_entry *tar_guard_entry(const struct tar_guard *g);
 
+/* Puts the entry's name, cut where it is long, in front of the text. Returns err. */
+int tar_guard_context(const struct tar_guard *g, int err, struct report *r);
+
 /* Reads what follows the end of the archive, whatever it is. */
 int tar_guard_drain(struct tar_guard *g, struct report *r);
 

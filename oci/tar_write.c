@@ -134,15 +134,19 @@ static uint64_t stored_size(const struct tar_entry *e)
     return sum;
 }
 
-/* The number of extents, then offset and size of each; padded to a block. */
+/* The number of extents, then offset and size of each; padded to a block. An empty one ends a file
+ * that ends with a hole: GNU tar takes the size from there. */
 static int make_map(const struct tar_entry *e, struct buf *map)
 {
-    size_t count = e->extent_count;
-    int err = buf_printf(map, "%zu\n", count);
+    const struct tar_extent *last = e->extent_count ? &e->extents[e->extent_count - 1] : NULL;
+    bool ends_in_hole = !last || last->offset + last->size < e->size;
+    int err = buf_printf(map, "%zu\n", e->extent_count + ends_in_hole);
 
-    for (size_t i = 0; i < count && err == 0; i++)
+    for (size_t i = 0; i < e->extent_count && err == 0; i++)
         err =
             buf_printf(map, "%" PRIu64 "\n%" PRIu64 "\n", e->extents[i].offset, e->extents[i].size);
+    if (err == 0 && ends_in_hole)
+        err = buf_printf(map, "%" PRIu64 "\n0\n", e->size);
     return err == 0 ? buf_align(map, TAR_BLOCK) : err;
 }
 

@@ -114,7 +114,11 @@ wait_until() {
 gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 mounted() { mountpoint -q "$1"; }
 not_mounted() { ! mountpoint -q "$1"; }
-fuse_mounts() { grep -c ' - fuse\.layerfs ' /proc/self/mountinfo || true; }
+# Of this test: a namespace starts with the mounts of the machine.
+fuse_mounts() {
+    awk -v t="$T/" '/ - fuse\.layerfs / && (index($5, t) == 1 || index($5, "/run/") == 1)' \
+        /proc/self/mountinfo | wc -l
+}
 
 # daemons: pids of all layerfs processes of this test.
 daemons() {
@@ -164,7 +168,7 @@ unchanged() {
     elif [ -n "$(ls -A "$LAYERFS_STORE/tmp" 2>/dev/null)" ]; then
         not_ok "$1: the store is as it was" "left in tmp/: $(ls -A "$LAYERFS_STORE/tmp")"
     elif [ "$(fuse_mounts)" != "${MOUNTS:-0}" ] || [ -n "$(daemons)" ]; then
-        not_ok "$1: no mount is left" "$(grep fuse /proc/self/mountinfo) processes: $(daemons)"
+        not_ok "$1: no mount is left" "$(grep "fuse.*$T" /proc/self/mountinfo) processes: $(daemons)"
     else
         ok "$1: store as it was, no mount left"
     fi
@@ -175,6 +179,12 @@ drop_caches() { sync && echo 3 >/proc/sys/vm/drop_caches; }
 # as_user COMMAND…: as a user without any privilege or account.
 USER_ID=12345
 as_user() { setpriv --reuid $USER_ID --regid $USER_ID --clear-groups "$@"; }
+
+# pod …: podman with a storage of the test's own.
+pod() {
+    podman --root "$T/pod" --runroot /run/pod --tmpdir /run/podtmp --storage-driver vfs \
+        --cgroup-manager cgroupfs "$@"
+}
 
 # busybox_dir DIR: a small root file system that runs.
 busybox_dir() {

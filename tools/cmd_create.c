@@ -237,8 +237,6 @@ static int create(struct tool *tool, const struct create_values *v, struct creat
     request->progress = progress;
     if (r == 0)
         r = image_create(tool, store, request, &manifest);
-    if (r == -EINVAL)
-        return EXIT_CODE_USAGE;
     return r == 0 ? print_result(v, &manifest) : r;
 }
 

@@ -99,7 +99,7 @@ static void print_entry(const json_t *entry)
         printf("broken: ");
         output_text(stdout, text_of(entry, "error"));
     } else {
-        printf("%-14s %6lld %10s  %-20.20s", text_of(entry, "platform"),
+        printf("%-14s %6lld %10s  %.19s", text_of(entry, "platform"),
             (long long)json_integer_value(json_object_get(entry, "layers")),
             format_size((uint64_t)json_integer_value(json_object_get(entry, "size")), size),
             text_of(entry, "created"));

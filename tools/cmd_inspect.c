@@ -58,13 +58,18 @@ static json_t *layers_json(const struct lfs_image *image)
     return layers;
 }
 
-/* Figures of the tree, or null where the image is not prepared. */
+/* Figures of the tree; null where the image is not prepared; what is wrong with a damaged one. */
 static json_t *tree_json(struct lfs_store *store, const struct lfs_image *image)
 {
     _cleanup_(lfs_tree_closep) struct lfs_tree *tree = NULL;
+    struct report r = REPORT_INIT;
+    int err;
 
-    if (lfs_store_open_tree(store, &image->chain_id, &tree, NULL) < 0)
+    err = lfs_store_open_tree(store, &image->chain_id, &tree, &r);
+    if (err == -ENOENT)
         return json_null();
+    if (err < 0)
+        return json_pack("{s:s}", "error", report_is_set(&r) ? r.text : strerror(-err));
     return json_pack("{s:I, s:I, s:I, s:I}", "inodes", (json_int_t)lfs_tree_inode_count(tree) - 1,
         "file_bytes", (json_int_t)lfs_tree_file_bytes(tree), "tree_bytes",
         (json_int_t)lfs_tree_size(tree), "packs", (json_int_t)lfs_tree_pack_count(tree));
@@ -135,6 +140,10 @@ static void print_tree(const json_t *tree)
 
     if (json_is_null(tree)) {
         print_line("Tree", "not prepared");
+        return;
+    }
+    if (json_object_get(tree, "error")) {
+        print_line("Tree", text_of(tree, "error"));
         return;
     }
     printf("%-12s %lld inodes, %s of files, metadata %s\n", "Tree",

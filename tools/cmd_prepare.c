@@ -38,15 +38,17 @@ static int run(struct tool *tool, const void *values, char **args, int arg_count
 {
     const struct prepare_values *v = values;
     _cleanup_(lfs_store_closep) struct lfs_store *store = NULL;
+    struct prepare_options how = v->options;
     int r = tool_open_store(tool, 0, &store);
 
+    how.lines = true;
     for (int i = 0; r == 0 && i < arg_count; i++) {
         _cleanup_(lfs_image_freep) struct lfs_image *image = NULL;
         _cleanup_(lfs_tree_closep) struct lfs_tree *tree = NULL;
 
         tool->subject = args[i];
         r = prepare_image(
-            tool, store, args[i], prepare_platform(&v->platform), &v->options, &image, &tree);
+            tool, store, args[i], prepare_platform(&v->platform), &how, &image, &tree);
     }
     return r;
 }

@@ -75,20 +75,26 @@ bool mount_record_exists(struct lfs_store *store, const char *id)
     return faccessat(lfs_store_dirfd(store, LFS_DIR_MOUNTS), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Ids grow with time, see mount_serve.c. */
+static bool is_newer(const struct lfs_mount_record *a, const struct lfs_mount_record *b)
+{
+    return a->started != b->started ? a->started > b->started : strcmp(a->id, b->id) > 0;
+}
+
 /* The record of what is on top of the mountpoint, or -ENOENT. */
 static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoint)
 {
     struct stat st;
     bool dead = stat(mountpoint, &st) < 0 && errno == ENOTCONN;
-    ssize_t found = lfs_mount_list_find(list, mountpoint);
+    ssize_t found = -ENOENT;
 
-    if (found < 0 || list->alive[found] != dead)
-        return found;
     for (size_t i = 0; i < list->count; i++) {
-        const struct lfs_mount_record *m = &list->records[i];
-        bool newer = list->alive[found] == dead || m->started >= list->records[found].started;
+        bool fits = list->alive[i] != dead;
+        bool better = found < 0 || fits > (list->alive[found] != dead) ||
+                      (fits == (list->alive[found] != dead) &&
+                          is_newer(&list->records[i], &list->records[found]));
 
-        if (list->alive[i] != dead && strcmp(m->mountpoint, mountpoint) == 0 && newer)
+        if (better && strcmp(list->records[i].mountpoint, mountpoint) == 0)
             found = (ssize_t)i;
     }
     return found;

@@ -157,6 +157,7 @@ static int put_document(
     return r;
 }
 
+/* What makes them impossible (-EINVAL) is an option: EXIT_CODE_USAGE. */
 static int put_documents(struct creation *c)
 {
     const struct create_request *q = c->request;
@@ -172,7 +173,7 @@ static int put_documents(struct creation *c)
             c->config.size, c->layers, q->input_count, &json, report);
     if (r == 0)
         r = put_document(c, json, &c->manifest, &c->manifest_digest);
-    return r;
+    return r == -EINVAL ? EXIT_CODE_USAGE : r;
 }
 
 static int describe(const struct creation *c, struct oci_descriptor *ret_manifest)
@@ -282,7 +283,7 @@ static int make_all(struct creation *c, struct oci_descriptor *ret_manifest)
         r = describe(c, &manifest);
     if (r == 0)
         r = lfs_image_tag(c->store, &manifest, c->request->tag, &c->tool->report);
-    if (r < 0)
+    if (r != 0)
         return r;
     *ret_manifest = manifest;
     manifest = (struct oci_descriptor){0};
@@ -352,7 +353,7 @@ int image_create(struct tool *tool, struct lfs_store *store, const struct create
     };
     int r = c.layers && c.writers && c.named ? make_all(&c, ret_manifest) : -ENOMEM;
 
-    if (r < 0)
+    if (r != 0)
         remove_named(&c);
     return r;
 }

@@ -28,7 +28,8 @@ struct create_request {
 };
 
 /* Layers, config, manifest, trees, tag, in this order; nothing of it is left when it fails.
- * ret_manifest: to be freed by oci_descriptor_deinit(). */
+ * 0; -errno; EXIT_CODE_USAGE when an option is wrong. ret_manifest: to be freed by
+ * oci_descriptor_deinit(). */
 int image_create(struct tool *tool, struct lfs_store *store, const struct create_request *request,
     struct oci_descriptor *ret_manifest);
 

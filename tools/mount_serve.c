@@ -62,7 +62,15 @@ static int fill_record(struct serving *s)
 {
     const struct mount_plan *p = s->plan;
     struct lfs_mount_record *record = &s->record;
+    struct timespec now;
 
+    /* Grows with time: the newest of the mounts on one mountpoint is the one on top. */
+    if (clock_gettime(CLOCK_REALTIME, &now) < 0 ||
+        asprintf(&record->id, "%016llx",
+            (unsigned long long)now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec) < 0) {
+        record->id = NULL;
+        return -ENOMEM;
+    }
     record->mountpoint = strdup(p->mountpoint);
     record->fuse_mountpoint = strdup(p->mountpoint);
     record->image = strdup(p->image_name);
@@ -76,7 +84,7 @@ static int fill_record(struct serving *s)
     record->manifest = p->image->descriptor.digest;
     record->chain_id = p->image->chain_id;
     record->pid = getpid();
-    record->started = time(NULL);
+    record->started = now.tv_sec;
     return record->mountpoint && record->fuse_mountpoint && record->image && record->data_mode &&
                    record->transport && record->stats_path &&
                    (!p->overlay || (record->upper && record->work))

@@ -76,13 +76,13 @@ int parse_size(const char *s, uint64_t *ret_bytes)
     double number, bytes;
     int shift;
 
-    if (!isdigit((unsigned char)s[0]) || s[1] == 'x' || s[1] == 'X')
+    if (!isdigit((unsigned char)s[0]))
         return -EINVAL;
     if (parse_number(s, UINT64_MAX, ret_bytes) == 0)
         return 0;
     number = strtod(s, &end);
     shift = unit_shift(end);
-    if (shift < 0)
+    if (shift < 0 || end != s + strspn(s, "0123456789.")) /* no exponents, no hexadecimal */
         return -EINVAL;
     bytes = number * (double)(1ull << shift);
     if (bytes >= 18446744073709551616.0)

@@ -27,12 +27,16 @@ int prepare_image(struct tool *tool, struct lfs_store *store, const char *name,
 
     if (r < 0)
         return r;
-    /* The usual case, nothing to do, is quiet. */
-    if (lfs_store_open_tree(store, &image->chain_id, ret_tree, NULL) == 0) {
+    /* The usual case, nothing to do, is quiet. A damaged tree is told, not made anew: whoever
+     * damages one will do so again. */
+    r = lfs_store_open_tree(store, &image->chain_id, ret_tree, &tool->report);
+    if (r == 0)
         *ret_image = TAKE_PTR(image);
-        return 0;
-    }
-    r = progress_new("prepare", options->quiet, &progress);
+    if (r != -ENOENT)
+        return r;
+    tool->report = REPORT_INIT;
+    r = progress_new(
+        "prepare", options->quiet || (!options->lines && !isatty(STDERR_FILENO)), &progress);
     if (r < 0)
         return r;
     ingest.progress = progress_callbacks(progress);

@@ -11,6 +11,7 @@
 struct prepare_options {
     unsigned jobs;
     bool quiet;
+    bool lines; /* progress also where stderr is no terminal: for who asked for this work */
     uint64_t max_layer_size; /* bytes of a layer's tar; 0: the default */
 };
 

@@ -46,17 +46,32 @@ int tool_usage(struct tool *tool, const char *fmt, ...)
     return EXIT_CODE_USAGE;
 }
 
+/* An image layout that another tool made becomes a store by its first use. */
+static bool is_layout(const char *path)
+{
+    _cleanup_(freep) char *file = NULL;
+
+    return asprintf(&file, "%s/oci-layout", path) >= 0 && access(file, F_OK) == 0;
+}
+
 int tool_open_store(struct tool *tool, unsigned flags, struct lfs_store **ret_store)
 {
-    _cleanup_(freep) char *path = NULL;
-    int r = lfs_store_open(tool->store_path, flags, ret_store, &tool->report);
+    _cleanup_(freep) char *path =
+        tool->store_path ? strdup(tool->store_path) : lfs_store_default_path();
+    int r;
 
+    if (!path)
+        return report_fail(&tool->report, -ENOENT, "no home directory is known for the store");
+    r = lfs_store_open(path, flags, ret_store, &tool->report);
+    if (r == -ENOENT && is_layout(path)) {
+        tool->report = REPORT_INIT;
+        r = lfs_store_open(path, LFS_STORE_CREATE, ret_store, &tool->report);
+    }
     if (r == 0)
         log_debug(LOG_STORE, "store %s", lfs_store_path(*ret_store));
-    if (r >= 0 || report_is_set(&tool->report))
-        return r;
-    path = tool->store_path ? strdup(tool->store_path) : lfs_store_default_path();
-    return report_errno(&tool->report, r, "store %s", path ? path : "(no home directory)");
+    else if (!report_is_set(&tool->report))
+        (void)report_errno(&tool->report, r, "store %s", path);
+    return r;
 }
 
 int tool_print_failure(const struct tool *tool, const char *command, int r)

@@ -7,12 +7,10 @@
 #include "tools/unmount.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "oci/util/io.h"
@@ -87,17 +85,11 @@ static int unmount_one(const char *path, bool lazy, struct report *r)
     return report_errno(r, neg_errno(), "%s", path);
 }
 
-static int wait_for_daemon(
-    struct found_mount *found, int pidfd, unsigned timeout_ms, struct report *r)
+static int wait_for_daemon(struct found_mount *found, unsigned timeout_ms, struct report *r)
 {
     const struct lfs_mount_record *record = &found->list.records[found->index];
-    struct pollfd fd = {.fd = pidfd, .events = POLLIN};
-    int err;
+    int err = lfs_mount_record_wait_gone(found->store, record->id, timeout_ms);
 
-    if (pidfd >= 0 && poll(&fd, 1, (int)MIN(timeout_ms, 2000000000u)) == 0)
-        err = -ETIMEDOUT;
-    else
-        err = lfs_mount_record_wait_gone(found->store, record->id, timeout_ms);
     if (err == -ETIMEDOUT)
         return report_fail(r, err,
             "unmounted, but its daemon (process %lld) still serves a user of it, such as another "
@@ -111,8 +103,6 @@ static int unmount_recorded(
 {
     const struct lfs_mount_record *record = &found->list.records[found->index];
     bool alive = found->list.alive[found->index];
-    _cleanup_(fd_closep) int pidfd =
-        alive ? (int)syscall(SYS_pidfd_open, (pid_t)record->pid, 0) : -1;
     int err = 0;
 
     if (mount_is_present(record))
@@ -124,7 +114,7 @@ static int unmount_recorded(
     if (err == 0 && record->upper)
         (void)umount2(record->fuse_mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
     if (err == 0 && alive && !options->lazy)
-        err = wait_for_daemon(found, pidfd, options->timeout_ms, r);
+        err = wait_for_daemon(found, options->timeout_ms, r);
     if (err == 0 && !alive)
         mount_remove_traces(found->store, record);
     return err;

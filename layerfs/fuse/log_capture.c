@@ -5,49 +5,58 @@
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "oci/util/log.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects last */
-static char last[256];
+enum { TEXT_MAX = 256 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects line and last */
+static char line[TEXT_MAX];                              /* libfuse writes some lines in pieces */
+static char last[TEXT_MAX];
 static int echoed; /* set before threads start */
 
-/* "fuse: mount failed: …\n" without what every message has. */
-static void strip(char *text)
+/* Takes the line that has ended, without what every message has in front. */
+static void end_line(void)
 {
     const char prefix[] = "fuse: ";
-    size_t n;
+    const bool has_prefix = strncmp(line, prefix, sizeof(prefix) - 1) == 0;
 
-    if (strncmp(text, prefix, sizeof(prefix) - 1) == 0)
-        memmove(text, text + sizeof(prefix) - 1, strlen(text) - sizeof(prefix) + 2);
-    n = strlen(text);
-    while (n > 0 && text[n - 1] == '\n')
-        text[--n] = '\0';
+    (void)snprintf(last, sizeof(last), "%s", line + (has_prefix ? sizeof(prefix) - 1 : 0));
+    line[0] = '\0';
+    if (!echoed)
+        log_debug(LOG_FUSE, "libfuse: %s", last);
 }
 
 static void take(enum fuse_log_level level, const char *fmt, va_list args)
 {
-    char text[sizeof(last)];
+    char text[TEXT_MAX];
+    size_t n;
 
     (void)vsnprintf(text, sizeof(text), fmt, args);
     if (echoed)
         (void)fputs(text, stderr);
-    strip(text);
-    if (!echoed)
-        log_debug(LOG_FUSE, "libfuse: %s", text);
     if (level > FUSE_LOG_INFO)
         return;
     pthread_mutex_lock(&lock);
-    (void)snprintf(last, sizeof(last), "%s", text);
+    n = strlen(line);
+    (void)snprintf(line + n, sizeof(line) - n, "%s", text);
+    n = strlen(line);
+    if (n > 0 && line[n - 1] == '\n') {
+        line[n - 1] = '\0';
+        end_line();
+    } else if (n + 1 == sizeof(line)) {
+        end_line();
+    }
     pthread_mutex_unlock(&lock);
 }
 
 void lfs_log_capture(int echo)
 {
     pthread_mutex_lock(&lock);
-    last[0] = '\0';
+    line[0] = last[0] = '\0';
     pthread_mutex_unlock(&lock);
     echoed = echo;
     fuse_set_log_func(take);

@@ -10,10 +10,22 @@
 #include "layerfs/fuse/ops.h"
 #include "layerfs/fuse/read_path.h"
 
+/* A request touches a few pages of the tree. Unmapping them now and then costs next to nothing and
+ * keeps the process small, however many files it has shown. */
+static void trim_sometimes(struct lfs_mount *m)
+{
+    enum { INTERVAL = 64 }; /* requests */
+    uint64_t before = atomic_fetch_add_explicit(&m->requests, 1, memory_order_relaxed);
+
+    if (before % INTERVAL == INTERVAL - 1)
+        lfs_tree_trim(m->tree);
+}
+
 struct lfs_mount *lfs_begin(fuse_req_t req, unsigned opcode)
 {
     struct lfs_mount *m = fuse_req_userdata(req);
 
+    trim_sometimes(m);
     if (!lfs_request_is_uring(req))
         return m;
     atomic_fetch_add_explicit(&m->stats->requests[opcode], 1, memory_order_relaxed);

@@ -2,8 +2,8 @@
 /* The life of an image mount.
  *
  *     lfs_mount_new    packs open, mounted, INIT answered     (so all that can be refused is known)
- *     lfs_mount_run    workers, one stat of the own root: it tells the transport, and that we
- * answer lfs_mount_free   workers gone │ reads done │ connection closed │ session freed
+ *     lfs_mount_run    workers, one stat of the own root: it tells the transport, and that we answer
+ *     lfs_mount_free   workers gone │ reads done │ connection closed │ session freed
  *
  * The last line is an order: a reply after the connection is closed could go to a foreign file that
  * got its fd, and libfuse's requests must not outlive its session. */
@@ -23,7 +23,7 @@
 #include "oci/util/log.h"
 
 enum {
-    FDS_MAX = 512, /* open objects */
+    FDS_MAX = 1024, /* open objects */
     FDS_MIN = 8,
     SMALL_BUFFER = 64 << 10, /* bytes */
     BUFFERS_KEPT = 2,        /* of a size, when idle */
@@ -32,14 +32,21 @@ enum {
     THREADS_MAX = 16,
     THREADS_BESIDE_URING = 2, /* FORGET and INTERRUPT still come over /dev/fuse */
     READ_AHEAD_KB = 1024,
+    PREFETCH_MAX = 16 << 20, /* bytes of a tree that is read ahead as a whole */
 };
 
-static unsigned fd_capacity(void)
+/* Half of the files that may be open, after asking for as many as would do. */
+static unsigned fd_capacity(const struct lfs_mount *m)
 {
+    const rlim_t wanted = 2 * (rlim_t)FDS_MAX + m->pack_count;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return FDS_MIN;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = MIN(wanted, limit.rlim_max);
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
     return (unsigned)MAX(MIN(limit.rlim_cur / 2, (rlim_t)FDS_MAX), (rlim_t)FDS_MIN);
 }
 
@@ -159,13 +166,15 @@ static int prepare(struct lfs_mount *m, struct report *r)
     if (err == 0)
         err = lfs_packs_open(m, r);
     if (err == 0)
-        err = lfs_fd_cache_new(fd_capacity(), m->stats, &m->fds);
+        err = lfs_fd_cache_new(fd_capacity(m), m->stats, &m->fds);
     if (err == 0)
         err = lfs_reader_new(&m->reader);
     if (err == 0 && m->data_mode == LFS_DATA_MODE_PASSTHROUGH)
         err = lfs_passthrough_new(m, &m->passthrough);
     if (err == 0)
         err = lfs_tree_guard_install();
+    if (err == 0 && lfs_tree_size(m->tree) <= PREFETCH_MAX)
+        lfs_tree_prefetch(m->tree);
     return err;
 }
 

@@ -30,6 +30,8 @@ struct lfs_mount {
     unsigned threads;
     uint64_t file_bytes;
 
+    _Atomic uint64_t requests; /* handled; drives lfs_tree_trim() */
+
     int *packs; /* open files, by the tree's pack number */
     uint32_t pack_count;
     struct lfs_fd_cache *fds;

@@ -287,6 +287,7 @@ int lfs_store_open(const char *path, unsigned flags, struct lfs_store **ret_stor
     }
     if (err < 0)
         return err;
+    oci_layout_set_tmp(store->layout, store->dirs[LFS_DIR_TMP]);
     *ret_store = TAKE_PTR(store);
     return 0;
 }

@@ -7,6 +7,7 @@
  * a damaged tree answers -EIO to everything, because a page of zeros can also look like a name that
  * is not there. */
 #include "layerfs/tree/mapped.h"
+#include "layerfs/tree/names.h"
 #include "oci/layer.h"
 
 enum { TOUCH_STEP = 4096 }; /* bytes: the smallest page there is */
@@ -171,14 +172,6 @@ int lfs_tree_entry(const struct lfs_tree *tree, const struct lfs_inode *dir, uin
     return checked(tree, 0);
 }
 
-/* The order of a directory: by bytes, a name before what it is the beginning of. */
-static int compare_names(const char *a, size_t a_size, const char *b, size_t b_size)
-{
-    int order = memcmp(a, b, MIN(a_size, b_size));
-
-    return order ? order : (a_size > b_size) - (a_size < b_size);
-}
-
 int lfs_tree_lookup(const struct lfs_tree *tree, const struct lfs_inode *dir, const char *name,
     size_t name_size, struct lfs_dirent *ret_entry)
 {
@@ -193,7 +186,7 @@ int lfs_tree_lookup(const struct lfs_tree *tree, const struct lfs_inode *dir, co
 
         if (r < 0)
             return r;
-        r = compare_names(name, name_size, entry.name, entry.name_size);
+        r = lfs_name_compare(name, name_size, entry.name, entry.name_size);
         if (r == 0) {
             *ret_entry = entry;
             return checked(tree, 0);

@@ -2,9 +2,10 @@
 /* Building a tree in memory: from a layer's entries, or by laying layers over one another.
  *
  * A builder is a directory tree of nodes in arrays (node numbers, not pointers; about 150 bytes a
- * node), used by one thread. lfs_builder_write() turns it into the format, reproducibly: the same
+ * file), used by one thread. lfs_builder_write() turns it into the format, reproducibly: the same
  * calls give the same bytes. The rules are those of image-spec layer.md; where that is silent,
- * those of umoci unpack, which the tests compare with. */
+ * those of umoci unpack, which the tests compare with. After an error only lfs_builder_free() is of
+ * use. */
 #ifndef LAYERFS_TREE_BUILDER_H
 #define LAYERFS_TREE_BUILDER_H
 

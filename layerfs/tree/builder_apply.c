@@ -9,7 +9,9 @@
  * exist in the layer's tree only to hold whiteouts and are not made where lower layers have none.
  * 2. *hide*: whiteouts and opaque directories remove what lower layers have, before anything is
  *    added, as image-spec wants.
- * 3. *fill*: the layer's directories are merged into the tree's, everything else replaces.
+ * 3. *fill*: the layer's directories are merged into the tree's, everything else replaces. This
+ * goes by names, each directory with what is below it, as a sorted tar does: where two paths of the
+ *    layer mean the same file through a symlink of a lower layer, the last one stays.
  * 4. *late links*: LINKs that the lower tree could not answer, because their path leads through a
  *    symlink of it to something that this layer brings.
  *
@@ -26,10 +28,11 @@
 #include "layerfs/tree/place.h"
 #include "layerfs/tree/xattr_set.h"
 
-/* A directory of the layer and the one of the builder that it is laid over. */
-struct work {
-    uint32_t dir;    /* inode of the layer */
+/* A directory of the layer on the way down, and the one of the builder that it is laid over. */
+struct level {
+    struct lfs_inode dir;
     uint32_t target; /* node */
+    uint32_t next;   /* index of the entry to come */
 };
 
 /* A name that waits for its link to be found. */
@@ -46,7 +49,7 @@ struct apply {
     struct report *r;
     uint32_t *nodes;     /* by inode of the layer: the node made of it, or NO_NODE */
     bool *real;          /* by inode of the layer, directories */
-    struct buf todo;     /* a stack of struct work */
+    struct buf levels;   /* a stack of struct level */
     struct buf late;     /* struct late_link */
     uint64_t steps_left; /* records that may still be read */
 };
@@ -56,11 +59,11 @@ static int step(struct apply *a)
     return a->steps_left-- > 0 ? 0 : -EIO;
 }
 
-static int push(struct apply *a, uint32_t dir, uint32_t target)
+static int push(struct apply *a, const struct lfs_inode *dir, uint32_t target)
 {
-    struct work work = {.dir = dir, .target = target};
+    struct level level = {.dir = *dir, .target = target};
 
-    return buf_append(&a->todo, &work, sizeof(work));
+    return buf_append(&a->levels, &level, sizeof(level));
 }
 
 /* Reads a directory's entry that is part of what the layer adds or removes. */
@@ -171,6 +174,15 @@ static int find_below(struct apply *a, uint32_t target, const struct lfs_dirent 
     return r == -ENOTDIR || r == -ELOOP || r == -ENAMETOOLONG ? 0 : r;
 }
 
+/* An opaque directory hides all at once; whiteouts in it have nothing left to hide. */
+static int hide_dir(struct apply *a, const struct lfs_inode *dir, uint32_t target)
+{
+    if (!(dir->flags & LFS_INODE_OPAQUE))
+        return push(a, dir, target);
+    dir_clear(a->b, target);
+    return 0;
+}
+
 static int hide_entry(struct apply *a, uint32_t target, const struct lfs_dirent *entry)
 {
     struct lfs_inode dir;
@@ -188,25 +200,7 @@ static int hide_entry(struct apply *a, uint32_t target, const struct lfs_dirent 
     r = read_dir(a, entry->inode, &dir);
     if (r == 0)
         r = find_below(a, target, entry, &dir, &node);
-    return r == 0 && node != NO_NODE ? push(a, entry->inode, node) : r;
-}
-
-static int hide_dir(struct apply *a, const struct lfs_inode *dir, uint32_t target)
-{
-    int r = 0;
-
-    if (dir->flags & LFS_INODE_OPAQUE) {
-        dir_clear(a->b, target);
-        return 0;
-    }
-    for (uint32_t i = 0; r == 0 && i < dir->entry_count; i++) {
-        struct lfs_dirent entry;
-
-        r = next_entry(a, dir, i, &entry);
-        if (r == 0)
-            r = hide_entry(a, target, &entry);
-    }
-    return r;
+    return r == 0 && node != NO_NODE ? hide_dir(a, &dir, node) : r;
 }
 
 static int copy_xattrs(struct apply *a, const struct lfs_inode *inode, uint32_t *ret_xattrs)
@@ -382,7 +376,7 @@ static int fill_subdir(struct apply *a, uint32_t target, const struct lfs_dirent
         return r;
     r = dir.flags & LFS_INODE_IMPLICIT ? fill_implicit_dir(a, target, entry, &node)
                                        : fill_described_dir(a, target, entry, &dir, &node);
-    return r < 0 ? r : push(a, dir.number, node);
+    return r < 0 ? r : push(a, &dir, node);
 }
 
 /* The name goes now, as it would when the tar is unpacked, and comes back when the link is found.
@@ -402,16 +396,12 @@ static int defer_link(struct apply *a, uint32_t target, const struct lfs_dirent 
     return buf_append(&a->late, &late, sizeof(late));
 }
 
-static int fill_entry(struct apply *a, uint32_t target, const struct lfs_dirent *entry)
+static int fill_other(struct apply *a, uint32_t target, const struct lfs_dirent *entry)
 {
     uint32_t *node = &a->nodes[entry->inode];
     struct lfs_inode inode;
     int r;
 
-    if (!entry->inode)
-        return 0;
-    if (entry->type == DT_DIR)
-        return fill_subdir(a, target, entry);
     if (*node == NO_NODE) {
         r = lfs_tree_inode(a->layer, entry->inode, &inode);
         if (r < 0 || S_ISDIR(inode.mode))
@@ -425,47 +415,59 @@ static int fill_entry(struct apply *a, uint32_t target, const struct lfs_dirent 
     return name_put(a->b, target, entry->name, entry->name_size, *node);
 }
 
-static int fill_dir(struct apply *a, const struct lfs_inode *dir, uint32_t target)
+static int fill_entry(struct apply *a, uint32_t target, const struct lfs_dirent *entry)
+{
+    int r;
+
+    if (!entry->inode)
+        return 0;
+    r = entry->type == DT_DIR ? fill_subdir(a, target, entry) : fill_other(a, target, entry);
+    if (r < 0 && r != -EIO && r != -ESTALE && r != -ENOMEM && !report_is_set(a->r))
+        return fail_at(a, r, target, entry, strerror(-r));
+    return r;
+}
+
+/* Visits the entries of the layer's directories that were pushed, depth first. */
+static int walk(
+    struct apply *a, int (*visit)(struct apply *a, uint32_t target, const struct lfs_dirent *entry))
 {
     int r = 0;
 
-    for (uint32_t i = 0; r == 0 && i < dir->entry_count; i++) {
+    while (r == 0 && a->levels.size) {
+        struct level *top = (struct level *)(void *)(a->levels.data + a->levels.size) - 1;
         struct lfs_dirent entry;
 
-        r = next_entry(a, dir, i, &entry);
+        r = next_entry(a, &top->dir, top->next++, &entry);
         if (r == 0)
-            r = fill_entry(a, target, &entry);
-        if (r < 0 && r != -EIO && r != -ENOMEM && !report_is_set(a->r))
-            return fail_at(a, r, target, &entry, strerror(-r));
+            r = visit(a, top->target, &entry);
+        else if (r == -ENOENT) {
+            a->levels.size -= sizeof(*top);
+            r = 0;
+        }
     }
     return r;
 }
 
-/* Visits the layer's directories that lie over one of the tree, top down. */
-static int walk(
-    struct apply *a, int (*visit)(struct apply *a, const struct lfs_inode *dir, uint32_t target))
-{
-    int r = push(a, LFS_TREE_ROOT, ROOT_NODE);
-
-    while (r == 0 && a->todo.size) {
-        struct lfs_inode dir;
-        struct work work;
-
-        a->todo.size -= sizeof(work);
-        memcpy(&work, a->todo.data + a->todo.size, sizeof(work));
-        r = read_dir(a, work.dir, &dir);
-        if (r == 0)
-            r = visit(a, &dir, work.target);
-    }
-    return r;
-}
-
-static int fill_root(struct apply *a)
+static int hide(struct apply *a)
 {
     struct lfs_inode root;
     int r = read_dir(a, LFS_TREE_ROOT, &root);
 
-    return r < 0 || (root.flags & LFS_INODE_IMPLICIT) ? r : describe_dir(a, &root, ROOT_NODE);
+    if (r == 0)
+        r = hide_dir(a, &root, ROOT_NODE);
+    return r < 0 ? r : walk(a, hide_entry);
+}
+
+static int fill(struct apply *a)
+{
+    struct lfs_inode root;
+    int r = read_dir(a, LFS_TREE_ROOT, &root);
+
+    if (r == 0 && !(root.flags & LFS_INODE_IMPLICIT))
+        r = describe_dir(a, &root, ROOT_NODE);
+    if (r == 0)
+        r = push(a, &root, ROOT_NODE);
+    return r < 0 ? r : walk(a, fill_entry);
 }
 
 static int place_late_link(struct apply *a, const struct late_link *late)
@@ -503,11 +505,9 @@ static int apply(struct apply *a)
     int r = survey(a);
 
     if (r == 0)
-        r = walk(a, hide_dir);
+        r = hide(a);
     if (r == 0)
-        r = fill_root(a);
-    if (r == 0)
-        r = walk(a, fill_dir);
+        r = fill(a);
     if (r == 0)
         r = place_late_links(a);
     return r == -ESTALE ? -EIO : r;
@@ -523,14 +523,14 @@ int lfs_builder_apply(
 
     if (b->kind != LFS_TREE_IMAGE || lfs_tree_kind(layer) != LFS_TREE_LAYER)
         return report_fail(r, -EINVAL, "layer %s: not a layer's tree", layer_name);
-    /* Three walks of at most all inodes and entries, and a directory is read twice in each. */
-    a.steps_left = 6 * ((uint64_t)inodes + layer->entry_count);
+    /* Three walks over each directory, its end and each entry once, and some to spare. */
+    a.steps_left = 8 * ((uint64_t)inodes + layer->entry_count);
     a.nodes = calloc(inodes, sizeof(*a.nodes));
     a.real = calloc(inodes, sizeof(*a.real));
     err = a.nodes && a.real ? apply(&a) : -ENOMEM;
     free(a.nodes);
     free(a.real);
-    buf_deinit(&a.todo);
+    buf_deinit(&a.levels);
     buf_deinit(&a.late);
     if (err < 0 && err == -EIO && !report_is_set(&text))
         (void)report_fail(&text, err, "its tree is damaged");

@@ -15,6 +15,7 @@
 #include <endian.h>
 #include <string.h>
 
+#include "layerfs/tree/names.h"
 #include "layerfs/tree/nodes.h"
 #include "oci/util/io.h"
 
@@ -96,10 +97,8 @@ static int by_name(const void *left, const void *right, void *userdata)
     const struct lfs_builder *b = userdata;
     const struct lfs_name *l = name_at(b, *(const uint32_t *)left);
     const struct lfs_name *r = name_at(b, *(const uint32_t *)right);
-    size_t l_size = name_size(b, l), r_size = name_size(b, r);
-    int order = memcmp(name_text(b, l), name_text(b, r), MIN(l_size, r_size));
 
-    return order ? order : (l_size > r_size) - (l_size < r_size);
+    return lfs_name_compare(name_text(b, l), name_size(b, l), name_text(b, r), name_size(b, r));
 }
 
 /* Gives a child of a visited directory its number. */
@@ -150,7 +149,6 @@ static void plan_order(struct plan *p)
 
 static bool set_has_acl(const uint8_t *set)
 {
-    static const char prefix[] = "system.posix_acl_";
     struct lfs_disk_xattr head;
     uint32_t count;
 
@@ -159,8 +157,7 @@ static bool set_has_acl(const uint8_t *set)
     for (count = le32toh(count); count > 0; count--) {
         memcpy(&head, set, sizeof(head));
         set += sizeof(head);
-        if (le16toh(head.name_size) >= sizeof(prefix) - 1 &&
-            memcmp(set, prefix, sizeof(prefix) - 1) == 0)
+        if (lfs_name_is_acl((const char *)set, le16toh(head.name_size)))
             return true;
         set += le16toh(head.name_size) + le32toh(head.value_size);
     }

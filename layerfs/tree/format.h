@@ -9,6 +9,9 @@
  *
  * Inode numbers are record numbers: record 0 is unused and all zero, record 1 is the root
  * directory. The entries of a directory are consecutive and sorted by name (memcmp, then length).
+ * Directories follow one another in preorder; a directory's children have consecutive entries and,
+ * but for further names of hard links, consecutive inode numbers. No path has more than 4095 bytes.
+ * A section has fewer than 2^32 records, or bytes where it has none.
  *
  * A layer's tree may also hold what only means something above other layers: whiteouts (entries
  * with inode 0), opaque directories, directories that no entry of the tar described, and hard links
@@ -75,7 +78,8 @@ enum lfs_data_kind {
 enum lfs_inode_flag {
     LFS_INODE_OPAQUE = 1 << 0,   /* layer trees: hides what lower layers have in it */
     LFS_INODE_IMPLICIT = 1 << 1, /* layer trees: a parent that the tar did not describe */
-    LFS_INODE_LINK = 1 << 2, /* layer trees: a hard link to a lower file, its path in the data */
+    LFS_INODE_LINK = 1 << 2, /* layer trees: a hard link to a lower file, its path in the data; the
+                                mode is S_IFREG without permissions, all else is zero */
 };
 
 struct lfs_disk_inode {

@@ -241,6 +241,11 @@ void lfs_tree_prefetch(const struct lfs_tree *tree)
     prefetch(tree->names, tree->names_size);
 }
 
+void lfs_tree_trim(const struct lfs_tree *tree)
+{
+    (void)madvise((void *)(uintptr_t)tree->base, tree->size, MADV_DONTNEED);
+}
+
 bool lfs_tree_is_damaged(const struct lfs_tree *tree)
 {
     return lfs_guard_is_damaged(tree->guard);

@@ -5,9 +5,9 @@
  * costs an mmap whatever its size: it checks the header and that the sections fit the file.
  * lfs_tree_verify() checks everything else, once in a tree's life (the store remembers that). The
  * accessors check each reference against its section all the same, which costs a comparison, so
- * that no damage done later can make them touch foreign memory: they return -EIO then. A mapping
- * whose pages cannot be read (a file cut off, a failing disk) reads as zeros after
- * lfs_tree_guard_install(), and zeros fail those checks. */
+ * that no damage done later can make them touch foreign memory: they return -EIO then. A page of
+ * a mapping that cannot be read (a file cut off, a failing disk) reads as zeros after
+ * lfs_tree_guard_install(), and all accessors of that tree return -EIO from then on. */
 #ifndef LAYERFS_TREE_TREE_H
 #define LAYERFS_TREE_TREE_H
 
@@ -35,6 +35,10 @@ bool lfs_tree_is_damaged(const struct lfs_tree *tree);
 
 /* Asks the kernel to read the metadata ahead; does not wait. */
 void lfs_tree_prefetch(const struct lfs_tree *tree);
+
+/* Gives back what was mapped by use: the pages stay in the page cache, where the kernel may drop
+ * them, but no longer count as the process's. Other threads may read meanwhile. */
+void lfs_tree_trim(const struct lfs_tree *tree);
 
 enum lfs_tree_kind lfs_tree_kind(const struct lfs_tree *tree);
 uint32_t lfs_tree_features(const struct lfs_tree *tree);

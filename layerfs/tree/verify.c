@@ -16,6 +16,7 @@
 #include <dirent.h>
 
 #include "layerfs/tree/mapped.h"
+#include "layerfs/tree/names.h"
 #include "oci/layer.h"
 #include "oci/util/buf.h"
 
@@ -75,23 +76,15 @@ static int verify_padding(struct verify *v)
     return 0;
 }
 
-static int compare(const char *a, size_t a_size, const char *b, size_t b_size)
-{
-    int order = memcmp(a, b, MIN(a_size, b_size));
-
-    return order ? order : (a_size > b_size) - (a_size < b_size);
-}
-
 /* One attribute, which must come after the one before it. */
 static int verify_xattr(struct verify *v, const struct lfs_xattr *x, const struct lfs_xattr *before)
 {
-    static const char acl[] = "system.posix_acl_";
-
     if (memchr(x->name, '\0', x->name_size))
         return BAD(v, "an extended attribute's name holds a zero byte");
-    if (before->name && compare(before->name, before->name_size, x->name, x->name_size) >= 0)
+    if (before->name &&
+        lfs_name_compare(before->name, before->name_size, x->name, x->name_size) >= 0)
         return BAD(v, "extended attributes are not sorted");
-    if (x->name_size >= sizeof(acl) - 1 && memcmp(x->name, acl, sizeof(acl) - 1) == 0)
+    if (lfs_name_is_acl(x->name, x->name_size))
         v->features |= LFS_TREE_HAS_ACLS;
     return 0;
 }
@@ -305,7 +298,8 @@ static int verify_entry(struct verify *v, const struct lfs_inode *dir, uint32_t 
         return broken(v, r, "entry", (uint32_t)number);
     if (v->tree->entries[number].reserved || !name_is_valid(&entry))
         return BAD(v, "entry %llu: not a valid name", (unsigned long long)number);
-    if (before->name && compare(before->name, before->name_size, entry.name, entry.name_size) >= 0)
+    if (before->name &&
+        lfs_name_compare(before->name, before->name_size, entry.name, entry.name_size) >= 0)
         return BAD(v, "entry %llu: not sorted", (unsigned long long)number);
     *before = entry;
     *subdirs += entry.type == DT_DIR;

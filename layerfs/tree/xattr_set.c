@@ -3,20 +3,19 @@
 #include "layerfs/tree/xattr_set.h"
 
 #include <endian.h>
-#include <string.h>
+
+#include "layerfs/tree/names.h"
 
 static int check(const struct lfs_xattr *xattr, const struct lfs_xattr *before)
 {
-    int order;
-
     if (xattr->name_size == 0 || memchr(xattr->name, '\0', xattr->name_size))
         return -EBADMSG;
     if (xattr->name_size > OCI_XATTR_NAME_MAX || xattr->value_size > OCI_XATTR_SIZE_MAX)
         return -E2BIG;
-    if (!before)
-        return 0;
-    order = memcmp(before->name, xattr->name, MIN(before->name_size, xattr->name_size));
-    return order < 0 || (order == 0 && before->name_size < xattr->name_size) ? 0 : -EBADMSG;
+    return before && lfs_name_compare(
+                         before->name, before->name_size, xattr->name, xattr->name_size) >= 0
+               ? -EBADMSG
+               : 0;
 }
 
 static int append(struct buf *set, const struct lfs_xattr *xattr)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Trees: whatever bytes a file holds, open and verify refuse it or every accessor is safe on it.
  *
- * Each input is tried as it is and with right checksums, which mutations cannot reach. A layer's
- * tree is laid over an empty image and over itself; where it verified, so must the result. */
+ * Each input is tried as it is, with right checksums, which mutations cannot reach, and with its
+ * sections in their places besides, so that inserted and removed bytes get behind the header too. A
+ * layer's tree is laid over an empty image and over itself; where it verified, so must the result.
+ */
 #include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>
@@ -70,6 +72,29 @@ static void try_tree(const uint8_t *data, size_t size)
         apply(tree, verified == 0);
 }
 
+/* Moves the sections together, keeping what sizes fit; the last takes the rest. */
+static void lay_sections(uint8_t *data, size_t size)
+{
+    static const uint32_t units[LFS_SECTIONS] = {64, 12, 32, 32, 1, 1, 1};
+    struct lfs_disk_header h;
+    uint64_t at = sizeof(h);
+
+    if (size < sizeof(h))
+        return;
+    memcpy(&h, data, sizeof(h));
+    for (unsigned i = 0; i < LFS_SECTIONS; i++) {
+        uint64_t offset = (at + 7) & ~UINT64_C(7);
+        uint64_t room = offset < size ? size - offset : 0;
+        uint64_t want = i + 1 < LFS_SECTIONS ? le64toh(h.sections[i].size) : room;
+
+        want = want < room ? want : room;
+        want -= want % units[i];
+        h.sections[i] = (struct lfs_disk_section){htole64(offset), htole64(want)};
+        at = offset + want;
+    }
+    memcpy(data, &h, sizeof(h));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *sealed = malloc(size + 1);
@@ -79,6 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(sealed, data, size);
     seal_tree(sealed, size);
     try_tree(data, size);
+    try_tree(sealed, size);
+    lay_sections(sealed, size);
+    seal_tree(sealed, size);
     try_tree(sealed, size);
     free(sealed);
     return 0;

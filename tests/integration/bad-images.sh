@@ -11,7 +11,7 @@ layerfs umount m
 remember
 while IFS=$'\t' read -r name codes regex; do
     rc=0
-    timeout 60 layerfs pull "oci:$T/bad/$name:x" >out 2>err </dev/null || rc=$?
+    timeout 60 layerfs pull --quiet "oci:$T/bad/$name:x" >out 2>err </dev/null || rc=$?
     lines=$(wc -l <err)
     listing "$LAYERFS_STORE" >after
     if ! [[ $rc =~ ^($codes)$ ]]; then

@@ -151,7 +151,7 @@ fails 'an unknown compression' 2 lzma layerfs create --tag x --compress lzma --d
 fails 'a base that is not there' 3 nobody layerfs create --tag x --from nobody --dir d
 fails 'a level that is none' 2 . layerfs create --tag x --level many --dir d
 mkdir wh && touch wh/.wh.name
-fails 'a directory with the name of a whiteout' '1|4' '\.wh\.name' layerfs create --tag x --dir wh
+fails 'a directory with the name of a whiteout' '1|2|4' '\.wh\.name' layerfs create --tag x --dir wh
 head -c 5000 /dev/urandom >garbage
 fails 'a tar that is none' 4 garbage layerfs create --tag x --tar garbage
 unchanged 'after all refusals'

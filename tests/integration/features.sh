@@ -11,6 +11,7 @@ absent() { check "$1" test ! -e "m/$2" -a ! -L "m/$2"; }
 
 absent 'a whiteout removes a file' etc/gone
 absent 'a whiteout removes a directory' removed
+absent 'a whiteout removes a name of 255 bytes' "$(printf 'w%.0s' {1..255})"
 absent 'an opaque directory hides lower files' opaque/low
 absent 'an opaque directory hides lower directories' opaque/sub
 content 'an opaque directory shows its own' opaque/new new
@@ -59,7 +60,7 @@ content 'long path' "$(printf 'd%.0s' {1..200})/$(printf 'e%.0s' {1..200})/$(pri
 content 'name with a newline' $'new\nline' x
 content 'GNU long name' "$(printf 'g%.0s' {1..150})" 'gnu long name'
 is 'long symlink target' "$(readlink m/long-link | wc -c)" 3002
-is 'directory described last' "$(stat -c '%a %Y' m/etc)" '750 1600000009'
+is 'directory described last' "$(stat -c '%a %Y' m/etc)" '750 1600000000'
 is 'the root as the tar has it' "$(stat -c '%a %Y' m)" '755 1600000000'
 refute 'the mount is read-only' touch m/x
 like 'statfs tells FUSE' "$(stat -f -c %t m)" 65735546
@@ -74,8 +75,9 @@ for tag in features sizes; do
         mount_image $tag m --data=$mode
         dump m mount.dump
         layerfs umount m
+        # Known deviation: Go's tar takes a PAX record without a value for its removal.
         for f in umoci.dump mount.dump; do
-            sed -E 's,^(\.|\./implicit|\./implicit/deep|\./d{200}|\./d{200}/e{200}) (.*) mtime=[-0-9.]+,\1 \2 mtime=*,' \
+            sed -E 's, x\.user\.empty= , ,; s,^(\.|\./implicit|\./implicit/deep|\./d{200}|\./d{200}/e{200}) (.*) mtime=[-0-9.]+,\1 \2 mtime=*,' \
                 $f >$f.sed
         done
         same "$tag, $mode: as umoci unpacks it" umoci.dump.sed mount.dump.sed

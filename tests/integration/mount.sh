@@ -82,8 +82,9 @@ layerfs umount m
 is 'mount --json can be parsed' "$(layerfs mount --json plain m | jq -r .mountpoint)" "$T/m"
 layerfs umount m
 
-# As a type of mount(8). mount looks for /sbin/mount.fuse.layerfs, /sbin/mount.fuse then calls
-# layerfs by its name.
+# As a type of mount(8): /sbin/mount.fuse calls layerfs by its name, found in the standard PATH.
+mount -t tmpfs tmpfs /usr/local/sbin
+ln -s "$BUILD/tools/layerfs" /usr/local/sbin/layerfs
 check 'mount -t fuse.layerfs' mount -t fuse.layerfs plain "$T/m"
 check 'it answers' stat m/large
 is 'its type' "$(findmnt -no FSTYPE m)" fuse.layerfs

@@ -42,9 +42,7 @@ layerfs pull --quiet --tag db "docker-archive:$T/docker.tar:example.org/plain:v1
 is 'a docker-archive by reference' "$(digest "$LAYERFS_STORE:db")" "$(digest "$LAYERFS_STORE:da")"
 fails 'a reference that the archive lacks' 3 'example.org/none' \
     layerfs pull "docker-archive:$T/docker.tar:example.org/none:v1"
-pod() { podman --root "$T/pod" --runroot "$T/podrun" --tmpdir "$T/podtmp" --storage-driver vfs \
-    --cgroup-manager cgroupfs "$@"; }
-pod pull -q "oci:$T/oci:plain" >id 2>err
+pod pull -q "oci:$T/oci:plain" >id 2>err || { cat err; exit 1; }
 pod save -q --format docker-archive -o save.tar "$(<id)"
 layerfs pull --quiet --tag ps "docker-archive:$T/save.tar" >/dev/null
 mount_image ps m
@@ -103,7 +101,7 @@ dump m gzip.dump
 layerfs umount m
 rm -rf "$LAYERFS_STORE"
 skopeo copy -q --dest-compress-format zstd "oci:$LAYERFS_CORPUS:python" "oci:$T/zstd:python"
-like 'the zstd image is one' "$(skopeo inspect "oci:$T/zstd:python" | jq -r '.LayersData[0].MIMEType')" zstd
+like 'the zstd image is one' "$(skopeo inspect --raw "oci:$T/zstd:python" | jq -r '.layers[0].mediaType')" zstd
 layerfs pull --quiet --jobs 4 --tag zstd "oci:$T/zstd:python" >/dev/null
 mount_image zstd m
 dump m zstd.dump

@@ -40,7 +40,7 @@ mkdir up
 layerfs mount --upper up plain m
 kill -KILL "$(daemon_of m)"
 check 'an overlay above a dead daemon is taken down' layerfs umount m
-is 'with all of it' "$(grep -cE 'overlay|layerfs' /proc/self/mountinfo || true) $(records)" '0 0'
+is 'with all of it' "$(fuse_mounts) $(grep -c ' - overlay plain ' /proc/self/mountinfo || true) $(records)" '0 0 0'
 
 layerfs mount plain m
 layerfs mount plain n

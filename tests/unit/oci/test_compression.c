@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "oci/compression.h"
 #include "oci/util/io.h"
@@ -53,7 +54,7 @@ Test(compression, names)
 
     for (int i = OCI_COMPRESSION_NONE; i <= OCI_COMPRESSION_ZSTD; i++) {
         cr_assert_eq(oci_compression_parse(oci_compression_name(i), &c), 0);
-        cr_assert_eq(c, i);
+        cr_assert_eq((int)c, i);
     }
     cr_assert_eq(oci_compression_parse("xz", &c), -EINVAL);
     cr_assert(strcmp(oci_inflate_name(), "isa-l") == 0 || strcmp(oci_inflate_name(), "zlib") == 0);
@@ -73,13 +74,13 @@ Test(compression, round_trips)
                 _cleanup_(buf_deinit) struct buf packed = {0};
                 _cleanup_(buf_deinit) struct buf out = {0};
                 struct report report = REPORT_INIT;
-                enum oci_compression found = 99;
+                enum oci_compression found = OCI_COMPRESSION_NONE;
 
                 fill(&in, sizes[i]);
                 compress_with(c, -1, 2, chunks[k], &in, &packed);
                 cr_assert_eq(decompress(packed.data, packed.size, chunks[k], &found, &out, &report),
                     0, "%s", report.text);
-                cr_assert_eq(found, c);
+                cr_assert_eq((int)found, c);
                 check_same(&in, &out);
             }
 }
@@ -166,7 +167,7 @@ Test(compression, other_tools_accept_it)
 
         compress_with(c, -1, 3, 10000, &in, &packed);
         cr_assert_eq(io_write_file(dirfd, "packed", packed.data, packed.size, 0600), 0);
-        test_run(dir, "%s -t <\"$T/packed\" && %s -dc <\"$T/packed\" >\"$T/out\"",
+        test_run(dir, "%s -t <\"$T/packed\" 2>/dev/null && %s -dc <\"$T/packed\" >\"$T/out\"",
             oci_compression_name(c), oci_compression_name(c));
         test_read(dir, "out", &out);
         check_same(&in, &out);
@@ -358,21 +359,28 @@ Test(compression, zstd_window_too_large)
 
 Test(compression, gzip_header_with_all_fields)
 {
-    /* FTEXT, FHCRC is left out; extra, name and comment are there. */
-    static const uint8_t header[] = {0x1f, 0x8b, 8, 0x1c, 1, 2, 3, 4, 2, 3, 4, 0, 'e', 'x', 't',
+    /* Text, header CRC, extra field, name and comment; the CRC follows. */
+    static const uint8_t header[] = {0x1f, 0x8b, 8, 0x1f, 1, 2, 3, 4, 2, 3, 4, 0, 'e', 'x', 't',
         'r', 'n', 'a', 'm', 'e', 0, 'n', 'o', 't', 'e', 0};
     _cleanup_(buf_deinit) struct buf in = {0};
     _cleanup_(buf_deinit) struct buf packed = {0};
     _cleanup_(buf_deinit) struct buf whole = {0};
+    unsigned long crc = crc32(crc32(0, NULL, 0), header, sizeof(header));
+    uint8_t crc16[2] = {(uint8_t)crc, (uint8_t)(crc >> 8)};
 
     fill(&in, 3000);
     compress_with(OCI_COMPRESSION_GZIP, -1, 1, 1000, &in, &packed);
-    cr_assert_eq(buf_append(&whole, header, sizeof(header)), 0);
-    cr_assert_eq(buf_append(&whole, packed.data + 10, packed.size - 10), 0);
+    for (unsigned member = 0; member < 2; member++) {
+        cr_assert_eq(buf_append(&whole, header, sizeof(header)), 0);
+        cr_assert_eq(buf_append(&whole, crc16, sizeof(crc16)), 0);
+        cr_assert_eq(buf_append(&whole, packed.data + 10, packed.size - 10), 0);
+    }
     for (size_t chunk = 1; chunk < 40; chunk++) {
         _cleanup_(buf_deinit) struct buf out = {0};
 
         cr_assert_eq(decompress(whole.data, whole.size, chunk, NULL, &out, NULL), 0);
-        check_same(&in, &out);
+        cr_assert_eq(out.size, 2 * in.size);
+        cr_assert_eq(memcmp(out.data, in.data, in.size), 0);
+        cr_assert_eq(memcmp(out.data + in.size, in.data, in.size), 0);
     }
 }

@@ -255,7 +255,7 @@ Test(options, help_comes_from_the_table)
     cr_expect(strstr(text, "      --text[=T]          a text\n"), "%s", text);
     cr_expect(strstr(text, "  -n, --number N          a number\n"), "%s", text);
     cr_expect(strstr(text, "  -o OPT                  a letter alone\n"), "%s", text);
-    cr_expect_null(strstr(text, "-s"));
+    cr_expect_null(strstr(text, "  -s"));
     free(text);
 }
 

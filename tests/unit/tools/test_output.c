@@ -63,9 +63,9 @@ Test(progress, bars)
     char line[PROGRESS_LINE_MAX];
 
     cr_expect_str_eq(progress_format_bar("layer abc", 5 << 20, 10 << 20, 1000, 80, line),
-        "layer abc [=============>            ] 5.0 MiB / 10.0 MiB 5.0 MiB/s ETA 0:01");
+        "layer abc [==============>              ] 5.0 MiB / 10.0 MiB 5.0 MiB/s ETA 0:01");
     cr_expect_str_eq(progress_format_bar("layer abc", 10 << 20, 10 << 20, 0, 60, line),
-        "layer abc [=========================] 10.0 MiB / 10.0 MiB");
+        "layer abc [===========================] 10.0 MiB / 10.0 MiB");
     cr_expect_str_eq(progress_format_bar("layer abc", 1024, UINT64_MAX, 1000, 80, line),
         "layer abc 1.0 KiB 1.0 KiB/s");
     cr_expect_eq(strlen(progress_format_bar("layer abc", 1, 1000, 1, 20, line)), 20);

@@ -140,6 +140,14 @@ Test(builder_apply, marks_through_a_lower_symlink)
     expect_image(LAYERS("f b/x x\nl a b", "o a\nf a/y y"), "/ 755\na->b\nb/ 755\nb/y=y");
 }
 
+/* One file by two paths: the order is that of names, as in a sorted tar. */
+Test(builder_apply, the_last_path_stays)
+{
+    expect_image(LAYERS("d a\nl s a", "f a/x one\nf s/x two"), "/ 755\na/ 711\na/x=two\ns->a");
+    expect_image(
+        LAYERS("d a\nl a/s .", "f a/s/x one\nf a/x two"), "/ 755\na/ 711\na/s->.\na/x=two");
+}
+
 /* What the layer itself puts there, on whichever path, is not hit. */
 Test(builder_apply, marks_hit_lower_layers_only)
 {
