@@ -11,7 +11,7 @@ layerfs umount m
 
 # Trees, a byte changed: the image's own tree, then a layer's (which is needed to make the former).
 image_tree=''
-for t in $(find "$LAYERFS_STORE/trees" -type f ! -name '*.verified'); do
+for t in $(find "$LAYERFS_STORE/trees" -type f ! -name '*.verified' ! -name '*.layer'); do
     if ! layerfs inspect --config features | jq -r '.rootfs.diff_ids[]' | grep -q "${t##*/}"; then image_tree=$t; fi
 done
 check 'the tree of the image is found' test -n "$image_tree"
