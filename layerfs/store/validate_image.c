@@ -186,8 +186,15 @@ static int queue_layers(
         if (oci_media_classify(layer->media_type) == OCI_MEDIA_LAYER_FOREIGN && d->g->layout &&
             !oci_layout_has_blob(d->g->layout, &layer->digest, UINT64_MAX))
             continue; /* need not be distributed */
-        if (diff_id && was_dropped(d->g, layer, diff_id))
+        if (diff_id && was_dropped(d->g, layer, diff_id)) {
+            char text[OCI_DIGEST_STR_MAX + 128], digest[OCI_DIGEST_STR_MAX];
+
+            (void)snprintf(text, sizeof(text),
+                "layer %s has a tree and no blob: it was dropped, or is lost",
+                oci_digest_format(&layer->digest, digest));
+            add(d, LFS_FINDING_BLOB, false, text);
             continue;
+        }
         err = queue_blob(d->g, layer, diff_id);
     }
     return err;
@@ -254,6 +261,15 @@ static int walk_artifact(struct lfs_validating *g, const json_t *json)
     return err == 0 ? queue_descriptors(g, json, "layers") : err;
 }
 
+/* Tells what is no image from what is no manifest of this age. */
+static bool is_version_2(const struct buf *bytes)
+{
+    _cleanup_(oci_json_unrefp) json_t *json = NULL;
+
+    return oci_json_load(bytes->data, bytes->size, "manifest", &json, NULL) == 0 &&
+           json_integer_value(json_object_get(json, "schemaVersion")) == 2;
+}
+
 static int walk_manifest(struct lfs_validating *g, const struct oci_descriptor *descriptor)
 {
     _cleanup_(oci_manifest_freep) struct oci_manifest *manifest = NULL;
@@ -262,15 +278,17 @@ static int walk_manifest(struct lfs_validating *g, const struct oci_descriptor *
     _cleanup_(oci_json_unrefp) json_t *json = NULL;
     struct report r = REPORT_INIT;
     int parsed, err = open_document(g, "manifest", descriptor, &d);
+    bool artifact;
 
     if (err != 0)
         return MIN(err, 0);
     parsed = oci_manifest_parse(d.bytes.data, d.bytes.size, &manifest, &r);
     if (parsed == -ENOMEM)
         return parsed;
-    json = check_rules(&d, parsed == -EOPNOTSUPP ? 0 : parsed, &r, oci_check_manifest);
+    artifact = parsed == -EOPNOTSUPP && is_version_2(&d.bytes);
+    json = check_rules(&d, artifact ? 0 : parsed, &r, oci_check_manifest);
     if (parsed < 0)
-        return json ? walk_artifact(g, json) : 0;
+        return json && artifact ? walk_artifact(g, json) : 0;
     g->v->images++;
     err = walk_config(g, manifest, descriptor, &config);
     if (err == 0 && config && oci_image_check(manifest, config, &r) < 0)
