@@ -79,7 +79,10 @@ static int retain_young(
     int err;
 
     (void)userdata;
-    if (item->refs > 0 || !is_young(g, item))
+    if (item->refs > 0)
+        return 0;
+    lfs_inventory_see(g->inventory, kind, item);
+    if (!is_young(g, item))
         return 0;
     if (kind != LFS_ITEM_BLOB || (item->flags & LFS_ITEM_NAMED) ||
         lfs_document_of(g->inventory, item, NULL) == LFS_DOCUMENT_NONE)
@@ -238,6 +241,9 @@ static int add_candidate(
 {
     struct candidates *c = userdata;
     bool freed = item->refs == 0 && !g->inventory->has_damage;
+
+    if (item->refs == 0)
+        lfs_inventory_see(g->inventory, kind, item);
 
     if (g->options->dry_run || !freed)
         lfs_gc_count_one(g, (enum lfs_gc_kind)kind, freed, item->size);
@@ -484,7 +490,7 @@ static int run(struct lfs_gc_run *g, struct report *r)
 {
     _cleanup_(candidates_deinit) struct candidates c = {0};
     const struct lfs_gc_options *o = g->options;
-    int err = lfs_inventory_load(g->store, o->jobs, &g->inventory, r);
+    int err = lfs_inventory_load(g->store, o->jobs, true, &g->inventory, r);
 
     if (err == 0)
         err = mark(g, r);
@@ -634,7 +640,7 @@ int lfs_usage_load(
     struct lfs_gc_result result = {0};
     struct lfs_gc_run g = {.store = store, .options = &options, .result = &result};
     struct candidates none = {0};
-    int err = lfs_inventory_load(store, jobs, &g.inventory, r);
+    int err = lfs_inventory_load(store, jobs, true, &g.inventory, r);
 
     set_cutoff(&g);
     if (err == 0)

@@ -121,6 +121,7 @@ struct scan {
     struct lfs_inventory *inv;
     int (*fn)(struct scan *scan, int dirfd, const char *name);
     unsigned prefix; /* objects */
+    bool is_regular; /* the directory says that it is a regular file */
 };
 
 static int scan_dir(struct scan *scan, const char *path)
@@ -136,6 +137,7 @@ static int scan_dir(struct scan *scan, const char *path)
     }
     errno = 0;
     for (struct dirent *e = readdir(dir); e && err == 0; e = readdir(dir)) {
+        scan->is_regular = e->d_type == DT_REG;
         if (e->d_name[0] != '.')
             err = scan->fn(scan, fd, e->d_name);
         errno = 0;
@@ -211,6 +213,14 @@ static int scan_object(struct scan *scan, int dirfd, const char *name)
 
     if (strlen(name) != HEX - 2 || !parse_hex(name, key + 1, 31))
         return 0;
+    if (scan->inv->lazy && scan->is_regular) {
+        item = add(&scan->inv->buckets[LFS_ITEM_OBJECT][key[0]]);
+        if (!item)
+            return -ENOMEM;
+        memcpy(item->key, key, sizeof(item->key));
+        item->flags = LFS_ITEM_UNSEEN;
+        return 0;
+    }
     return add_file(scan->inv, LFS_ITEM_OBJECT, dirfd, name, key, &item);
 }
 
@@ -327,8 +337,25 @@ static int load(struct lfs_inventory *inv, unsigned jobs)
     return err == 0 ? load_objects(inv, jobs) : err;
 }
 
-int lfs_inventory_load(
-    struct lfs_store *store, unsigned jobs, struct lfs_inventory **ret_inventory, struct report *r)
+void lfs_inventory_see(
+    struct lfs_inventory *inventory, enum lfs_item_kind kind, struct lfs_item *item)
+{
+    char name[LFS_ITEM_NAME_MAX];
+    struct stat st;
+
+    if (!(item->flags & LFS_ITEM_UNSEEN))
+        return;
+    lfs_item_name(kind, item, name);
+    item->flags &= (uint16_t)~LFS_ITEM_UNSEEN;
+    if (fstatat(lfs_store_dirfd(inventory->store, LFS_DIR_ROOT), name, &st, AT_SYMLINK_NOFOLLOW) <
+        0)
+        return; /* it is gone */
+    item->size = (uint64_t)st.st_size;
+    item->mtime = st.st_mtim.tv_sec;
+}
+
+int lfs_inventory_load(struct lfs_store *store, unsigned jobs, bool lazy,
+    struct lfs_inventory **ret_inventory, struct report *r)
 {
     _cleanup_(lfs_inventory_freep) struct lfs_inventory *inv = calloc(1, sizeof(*inv));
     int err;
@@ -336,6 +363,7 @@ int lfs_inventory_load(
     if (!inv)
         return -ENOMEM;
     inv->store = store;
+    inv->lazy = lazy;
     err = load(inv, jobs);
     if (err < 0)
         return report_errno(r, err, "listing store %s", lfs_store_path(store));
@@ -387,7 +415,10 @@ static int each_in_tree(
             err = lfs_tree_digest(tree, inode.digest, &sha256);
         if (err < 0)
             return err;
-        if ((item = find_key(inv, LFS_ITEM_OBJECT, sha256)))
+        item = find_key(inv, LFS_ITEM_OBJECT, sha256);
+        if (item && (item->flags & LFS_ITEM_UNSEEN))
+            item->size = inode.size;
+        if (item)
             each(userdata, LFS_ITEM_OBJECT, item);
     }
     return 0;

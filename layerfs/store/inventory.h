@@ -23,7 +23,7 @@ enum lfs_item_kind {
 enum lfs_item_flag {
     LFS_ITEM_NAMED = 1 << 0,  /* a blob whose digest is not sha256: its name is in `name` */
     LFS_ITEM_PINNED = 1 << 1, /* a manifest that a mount, an upper or a lease names */
-    LFS_ITEM_GONE = 1 << 2,   /* removed */
+    LFS_ITEM_UNSEEN = 1 << 2, /* an object whose size and mtime were not looked at */
 };
 
 struct lfs_item {
@@ -46,20 +46,27 @@ struct lfs_bucket {
 
 struct lfs_inventory {
     struct lfs_store *store;
+    bool lazy;
     struct lfs_bucket buckets[LFS_ITEM_KINDS][256];
     bool has_damage;      /* something that refers to others could not be read … */
     struct report damage; /* … the first of them */
 };
 
-/* jobs: threads, 0: by the number of cores. What has no digest for a name is left out. */
-int lfs_inventory_load(
-    struct lfs_store *store, unsigned jobs, struct lfs_inventory **ret_inventory, struct report *r);
+/* jobs: threads, 0: by the number of cores. What has no digest for a name is left out. lazy: objects
+ * are only listed; those that a tree refers to then have the size that it says, and for others there is
+ * lfs_inventory_see(). A million inodes need not be read so. */
+int lfs_inventory_load(struct lfs_store *store, unsigned jobs, bool lazy,
+    struct lfs_inventory **ret_inventory, struct report *r);
 struct lfs_inventory *lfs_inventory_free(struct lfs_inventory *inventory);
 DEFINE_CLEANUP(struct lfs_inventory *, lfs_inventory_free)
 
 /* NULL when there is none. */
 struct lfs_item *lfs_inventory_find(
     struct lfs_inventory *inventory, enum lfs_item_kind kind, const struct oci_digest *digest);
+
+/* Fills size and mtime of an item that was only listed. */
+void lfs_inventory_see(
+    struct lfs_inventory *inventory, enum lfs_item_kind kind, struct lfs_item *item);
 
 /* One reference more or less; item may be NULL. 0 or -ENOMEM: a tree that cannot be read is noted
  * as damage. */

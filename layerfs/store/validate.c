@@ -360,7 +360,7 @@ static int validate_store(struct lfs_validating *g, struct report *r)
 {
     const struct lfs_validate_options *o = g->options;
     _cleanup_(lfs_roots_deinit) struct lfs_roots roots = {0};
-    int err = lfs_inventory_load(g->store, o->jobs, &g->inventory, r);
+    int err = lfs_inventory_load(g->store, o->jobs, false, &g->inventory, r);
 
     for (size_t i = 0; err == 0 && i < o->image_count; i++)
         err = walk_image(g, o->images[i], r);
