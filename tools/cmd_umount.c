@@ -94,7 +94,9 @@ static int unmount_dead(void *userdata, const struct mountinfo *m)
 {
     struct statfs st;
 
-    if (strcmp(m->type, "fuse.layerfs") == 0 && statfs(m->mountpoint, &st) < 0 && errno == ENOTCONN)
+    if (strcmp(m->type, "fuse.layerfs") != 0 || statfs(m->mountpoint, &st) == 0)
+        return 0;
+    if (errno == ENOTCONN || errno == ECONNABORTED || errno == ECONNREFUSED)
         unmount_path(userdata, m->mountpoint, false);
     return 0;
 }

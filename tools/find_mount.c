@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "tools/mountinfo.h"
 #include "tools/runtime_dir.h"
@@ -81,23 +81,31 @@ static bool is_newer(const struct lfs_mount_record *a, const struct lfs_mount_re
     return a->started != b->started ? a->started > b->started : strcmp(a->id, b->id) > 0;
 }
 
-/* The record of what is on top of the mountpoint, or -ENOENT. */
-static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoint)
+/* The newest record of a mountpoint whose daemon lives, or is dead, or -ENOENT. */
+static ssize_t find_newest(const struct lfs_mount_list *list, const char *mountpoint, bool alive)
 {
-    struct stat st;
-    bool dead = stat(mountpoint, &st) < 0 && errno == ENOTCONN;
     ssize_t found = -ENOENT;
 
     for (size_t i = 0; i < list->count; i++) {
-        bool fits = list->alive[i] != dead;
-        bool better = found < 0 || fits > (list->alive[found] != dead) ||
-                      (fits == (list->alive[found] != dead) &&
-                          is_newer(&list->records[i], &list->records[found]));
-
-        if (better && strcmp(list->records[i].mountpoint, mountpoint) == 0)
+        if (list->alive[i] != alive || strcmp(list->records[i].mountpoint, mountpoint))
+            continue;
+        if (found < 0 || is_newer(&list->records[i], &list->records[found]))
             found = (ssize_t)i;
     }
     return found;
+}
+
+/* The record of what is on top of the mountpoint, or -ENOENT. The mount itself is asked only where
+ * there is doubt, because a daemon that hangs would not answer. */
+static ssize_t find_top(const struct lfs_mount_list *list, const char *mountpoint)
+{
+    ssize_t alive = find_newest(list, mountpoint, true);
+    ssize_t dead = find_newest(list, mountpoint, false);
+    struct statfs fs;
+
+    if (alive < 0 || dead < 0)
+        return alive >= 0 ? alive : dead;
+    return statfs(mountpoint, &fs) < 0 && errno == ENOTCONN ? dead : alive;
 }
 
 /* 1 when the store has a record of the mountpoint. */

@@ -4,10 +4,12 @@
 
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "oci/util/log.h"
 
@@ -18,19 +20,28 @@ static char line[TEXT_MAX];                              /* libfuse writes some 
 static char last[TEXT_MAX];
 static int echoed; /* set before threads start */
 
-/* Takes the line that has ended, without what every message has in front. */
+/* A message without what all have in front. */
+static const char *without_prefix(const char *text)
+{
+    static const char *const prefixes[] = {"fuse: ", "fusermount3: "};
+
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+        if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0)
+            return text + strlen(prefixes[i]);
+    }
+    return text;
+}
+
+/* Takes the line that has ended. */
 static void end_line(void)
 {
-    const char prefix[] = "fuse: ";
-    const bool has_prefix = strncmp(line, prefix, sizeof(prefix) - 1) == 0;
-
-    (void)snprintf(last, sizeof(last), "%s", line + (has_prefix ? sizeof(prefix) - 1 : 0));
+    (void)snprintf(last, sizeof(last), "%s", without_prefix(line));
     line[0] = '\0';
     if (!echoed)
         log_debug(LOG_FUSE, "libfuse: %s", last);
 }
 
-static void take(enum fuse_log_level level, const char *fmt, va_list args)
+_printf_(2, 0) static void take(enum fuse_log_level level, const char *fmt, va_list args)
 {
     char text[TEXT_MAX];
     size_t n;
@@ -60,6 +71,34 @@ void lfs_log_capture(int echo)
     pthread_mutex_unlock(&lock);
     echoed = echo;
     fuse_set_log_func(take);
+}
+
+int lfs_stderr_begin(void)
+{
+    _cleanup_(fd_closep) int file = memfd_create("stderr", MFD_CLOEXEC);
+    int saved = file < 0 ? -1 : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+    if (saved >= 0 && dup2(file, STDERR_FILENO) < 0)
+        saved = fd_close(saved);
+    return saved;
+}
+
+void lfs_stderr_end(int saved_fd)
+{
+    char text[TEXT_MAX] = "";
+    ssize_t n;
+
+    if (saved_fd < 0)
+        return;
+    n = pread(STDERR_FILENO, text, sizeof(text) - 1, 0);
+    (void)dup2(saved_fd, STDERR_FILENO);
+    (void)fd_close(saved_fd);
+    if (n <= 0)
+        return;
+    text[strcspn(text, "\n")] = '\0';
+    pthread_mutex_lock(&lock);
+    (void)snprintf(last, sizeof(last), "%s", without_prefix(text));
+    pthread_mutex_unlock(&lock);
 }
 
 void lfs_log_last(char *text, size_t size)

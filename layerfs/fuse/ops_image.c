@@ -302,9 +302,18 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t
         reply_value(m, req, xattr.value, xattr.value_size, size);
 }
 
-/* Puts all names into b, or only counts their bytes when b is NULL. */
+/* As other file systems do, names in "trusted." are shown to root only. */
+static bool is_shown(const struct lfs_xattr *xattr, bool root)
+{
+    static const char prefix[] = "trusted.";
+    const size_t size = sizeof(prefix) - 1;
+
+    return root || xattr->name_size < size || memcmp(xattr->name, prefix, size) != 0;
+}
+
+/* Puts the names into b, or only counts their bytes when b is NULL. */
 static ssize_t list_names(
-    const struct lfs_tree *tree, const struct lfs_inode *inode, char *b, size_t room)
+    const struct lfs_tree *tree, const struct lfs_inode *inode, bool root, char *b, size_t room)
 {
     struct lfs_xattr xattr;
     uint64_t cursor = 0;
@@ -312,6 +321,8 @@ static ssize_t list_names(
     int r;
 
     while ((r = lfs_tree_xattr_next(tree, inode, &cursor, &xattr)) > 0) {
+        if (!is_shown(&xattr, root))
+            continue;
         if (b && xattr.name_size + 1 > room - used)
             return -ERANGE;
         if (b) {
@@ -334,7 +345,8 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     if (n == 0 && size > 0)
         n = lfs_reply_buffer_take(m, req, size, &buffer);
     if (n == 0)
-        n = list_names(m->tree, &inode, size > 0 ? buffer.data : NULL, size);
+        n = list_names(
+            m->tree, &inode, fuse_req_ctx(req)->uid == 0, size > 0 ? buffer.data : NULL, size);
     if (n < 0)
         lfs_reply_error(m, req, (int)n);
     else

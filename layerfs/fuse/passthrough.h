@@ -20,7 +20,10 @@ enum lfs_handle {
     LFS_HANDLE_PASSTHROUGH = 2, /* by the kernel */
 };
 
-/* 0, or -EOPNOTSUPP with a text that tells what is missing to offer it. */
+/* Whether this build can do it at all. */
+bool lfs_passthrough_built(void);
+
+/* Whether a mount may ask for it: 0, -EOPNOTSUPP, or -EPERM for lack of privilege, with a text. */
 int lfs_passthrough_available(struct report *r);
 
 /* In INIT: whether the kernel offers it and it was taken. nested: the store itself lies on a file

@@ -4,6 +4,11 @@
 
 const size_t lfs_open_size = 1;
 
+bool lfs_passthrough_built(void)
+{
+    return false;
+}
+
 int lfs_passthrough_available(struct report *r)
 {
     return report_fail(r, -EOPNOTSUPP, "this build's libfuse has no passthrough");

@@ -29,6 +29,14 @@ struct lfs_read {
 
 const size_t lfs_read_size = sizeof(struct lfs_read);
 
+static int report_pack(struct report *r, int err, const uint8_t key[static 32])
+{
+    struct oci_digest digest = oci_digest_sha256(key);
+    char hex[OCI_DIGEST_STR_MAX];
+
+    return report_errno(r, err, "pack %s", oci_digest_hex(&digest, hex));
+}
+
 int lfs_packs_open(struct lfs_mount *m, struct report *r)
 {
     uint32_t count = lfs_tree_pack_count(m->tree);
@@ -40,10 +48,11 @@ int lfs_packs_open(struct lfs_mount *m, struct report *r)
         const uint8_t *key;
         int fd = lfs_tree_pack(m->tree, i, &key);
 
-        if (fd == 0)
-            fd = lfs_store_open_pack(m->store, key);
         if (fd < 0)
             return report_errno(r, fd, "pack %u of the image", i);
+        fd = lfs_store_open_pack(m->store, key);
+        if (fd < 0)
+            return report_pack(r, fd, key);
         m->packs[m->pack_count++] = fd;
     }
     return 0;

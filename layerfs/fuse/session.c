@@ -125,15 +125,18 @@ static int make_session(
 
 static int mount_session(struct lfs_mount *m, struct report *r)
 {
+    const bool privileged = geteuid() == 0;
+    int saved_stderr = privileged ? -1 : lfs_stderr_begin();
     char message[256];
     int err;
 
     errno = 0;
-    if (fuse_session_mount(m->session, m->mountpoint) == 0) {
-        m->mounted = true;
+    m->mounted = fuse_session_mount(m->session, m->mountpoint) == 0;
+    /* Where fusermount3 mounts, errno is of starting it. */
+    err = privileged ? neg_errno() : -EPERM;
+    lfs_stderr_end(saved_stderr);
+    if (m->mounted)
         return 0;
-    }
-    err = neg_errno();
     lfs_log_last(message, sizeof(message));
     if (message[0])
         return report_fail(r, err, "mount on %s: %s", m->mountpoint, message);
@@ -334,7 +337,6 @@ const char *lfs_fuse_features(void)
     static char text[96];
 
     (void)snprintf(text, sizeof(text), "libfuse %s%s%s", fuse_pkgversion(),
-        lfs_passthrough_available(NULL) == 0 ? ", passthrough" : "",
-        lfs_uring_built() ? ", io_uring" : "");
+        lfs_passthrough_built() ? ", passthrough" : "", lfs_uring_built() ? ", io_uring" : "");
     return text;
 }

@@ -8,8 +8,7 @@
 /* Appends the object's canonical bytes with a member "sum" added: the sha256 of those without. */
 int lfs_seal(json_t *json, struct buf *b);
 
-/* True when the bytes are such a file, or one without a sum (as older versions wrote). A newline at
- * the end is allowed. */
+/* True when the bytes are such a file. A newline at the end is allowed. */
 bool lfs_seal_is_sound(const struct buf *b);
 
 #endif

@@ -4,43 +4,65 @@
 # object, the store is as it was, and the good image in it goes on working.
 . "$LAYERFS_TESTS/lib.sh"
 "$GEN/bad" bad
-layerfs pull --quiet --tag good "oci:$T/bad/good:x" >/dev/null
-mount_image good m
-dump m before.dump
-layerfs umount m
-remember
+mkdir m
+fresh() {
+    rm -rf "$LAYERFS_STORE"
+    layerfs pull --quiet --tag good "oci:$T/bad/good:x" >/dev/null
+    mount_image good m
+    dump m "$1"
+    layerfs umount m
+    remember
+}
+fresh before.dump
+
+# why: what is wrong with the outcome in rc, out, err; nothing when it is right.
+why() {
+    if ! [[ $rc =~ ^($codes)$ ]]; then
+        echo "exit status $rc, wanted $codes: $(head -c 1000 err)"
+    elif [ "$(wc -l <err)" != 1 ] || ! [[ $(<err) =~ ^layerfs:\ .*($regex) ]]; then
+        echo "wanted one line like /$regex/, got: $(head -c 1000 err)"
+    fi
+}
+
 while IFS=$'\t' read -r name codes regex; do
     rc=0
     timeout 60 layerfs pull --quiet "oci:$T/bad/$name:x" >out 2>err </dev/null || rc=$?
-    lines=$(wc -l <err)
+    fault=$(why)
     listing "$LAYERFS_STORE" >after
-    if ! [[ $rc =~ ^($codes)$ ]]; then
-        not_ok "$name" "exit status $rc, wanted $codes"$'\n'"$(head -c 2000 err)"
-    elif [ "$lines" != 1 ] || ! [[ $(<err) =~ ^layerfs:\ .*($regex) ]]; then
-        not_ok "$name" "wanted one line like /$regex/, got $lines:"$'\n'"$(head -c 2000 err)"
+    if [ -n "$fault" ]; then
+        not_ok "$name" "$fault"
+    elif [ "$name" = tar-link-to-nothing ]; then
+        # Only the image shows it: a layer may link to what a lower one has. The layer is complete
+        # and may stay for another image.
+        is "$name: no image is left" "$(layerfs images --json | jq -r '[.[].name] | join(" ")')" good
+        fault=changed
     elif ! cmp -s "$T/.before" after || [ -n "$(ls -A "$LAYERFS_STORE/tmp")" ]; then
-        not_ok "$name: the store is as it was" "$(diff "$T/.before" after | head; ls -A "$LAYERFS_STORE/tmp")"
-        rm -rf "$LAYERFS_STORE"
-        layerfs pull --quiet --tag good "oci:$T/bad/good:x" >/dev/null
-        mount_image good m && layerfs umount m
-        remember
+        fault=changed
+        not_ok "$name: the store is as it was" \
+            "$(diff "$T/.before" after | head; ls -A "$LAYERFS_STORE/tmp")"
     else
-        ok "$name: $(cut -c1-160 <err)"
+        ok "$name: $(sed -E "s,^layerfs: pull oci:$T/bad/$name:x: ,," err | cut -c1-160)"
     fi
-    # The same image put into a store by another tool and mounted. (Blobs that are not there are
-    # another matter: the layout as a whole is copied.)
+    if [ -n "$fault" ]; then fresh again.dump; fi
+
+    # The same put into a store by another tool, then mounted.
     case $name in layout-*) continue ;; esac
     rm -rf other
     cp -r "bad/$name" other
     rc=0
     timeout 60 layerfs --store "$T/other" mount x m >out 2>err </dev/null || rc=$?
+    grep -v '^prepare layer' err >e || true
+    mv e err
     if [ $rc = 0 ] || mountpoint -q m; then
         not_ok "$name: mount from a store" "it mounts: $rc $(<err)"
         layerfs --store "$T/other" umount m || umount -l m
-    elif ! [[ $rc =~ ^($codes)$ ]] || [ "$(wc -l <err)" != 1 ] || ! [[ $(<err) =~ ^layerfs:\ .*($regex) ]]; then
-        not_ok "$name: mount from a store" "exit status $rc"$'\n'"$(head -c 2000 err)"
-    elif [ -n "$(find other/trees other/packs other/objects other/tmp -type f 2>/dev/null)" ]; then
-        not_ok "$name: mount from a store leaves it" "$(find other/trees other/packs other/objects other/tmp -type f)"
+        continue
+    fi
+    fault=$(why)
+    left=$(find other/trees other/packs other/objects other/tmp -type f)
+    if [ "$name" = tar-link-to-nothing ]; then left=''; fi
+    if [ -n "$fault" ] || [ -n "$left" ]; then
+        not_ok "$name: mount from a store" "$fault $left"
     else
         ok "$name: mount from a store"
     fi
@@ -69,7 +91,7 @@ from ocigen import *
 t = Tar().dir('./').file('twice', '1').file('twice', '2').file('d', 'x').dir('d').file('d/in', 'x')
 t.dir('f').file('f/in', 'x').file('f', 'file').symlink('s', '/etc').symlink('up', '../../..')
 t.file('/absolute', 'x').file('./dot', 'x').file('a//double', 'x').dir('e/').dir('e/.')
-t.link('hard', '/twice').dir('dd').dir('dd').file('dd/x', 'x').dir('dd', mode=0o700)
+t.dir('e/..').file('e/../back', 'x').link('hard', '/twice').dir('dd').dir('dd').file('dd/x', 'x').dir('dd', mode=0o700)
 Layout(sys.argv[2]).image('x', [t])
 Layout(sys.argv[2]).image('empty', [b'', Tar(), Tar().file('x', 'x')])
 Layout(sys.argv[2]).image('none', [])
@@ -77,7 +99,8 @@ END
 layerfs pull --quiet --tag odd "oci:$T/odd:x" >/dev/null
 umoci unpack --image odd:x bundle 2>err
 mount_image odd m
-times() { sed -E 's,^(\./a) (.*) mtime=[-0-9.]+,\1 \2 mtime=*,'; }
+# umoci makes a/ in it, which nothing describes.
+times() { sed -E 's,^(\.|\./a) (.*) mtime=[-0-9.]+,\1 \2 mtime=*,'; }
 dump bundle/rootfs umoci.dump
 dump m mount.dump
 layerfs umount m
