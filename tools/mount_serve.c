@@ -116,8 +116,8 @@ static int make_record(struct serving *s, struct report *r)
     if (err == 0)
         err = lfs_mount_record_create(s->plan->store, &s->record, &s->record_fd, r);
     if (err == 0 && s->plan->overlay)
-        err = lfs_upper_note(s->plan->store, s->plan->overlay->upper, &s->record.manifest,
-            &s->record.chain_id, r);
+        err = lfs_upper_note(
+            s->plan->store, s->plan->overlay->upper, &s->record.manifest, &s->record.chain_id, r);
     if (err == 0)
         err = runtime_dir_add(s->record.id, lfs_store_path(s->plan->store), &s->runtime, r);
     if (err == 0)
