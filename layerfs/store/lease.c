@@ -171,6 +171,14 @@ int lfs_lease_add_layer(struct lfs_lease *lease, const struct oci_digest *diff_i
     return err < 0 ? err : write_lines(lease, &b, false, r);
 }
 
+int lfs_lease_add_image(struct lfs_lease *lease, const struct lfs_image *image, struct report *r)
+{
+    _cleanup_(buf_deinit) struct buf b = {0};
+    int err = append_image(&b, image);
+
+    return err < 0 ? err : write_lines(lease, &b, false, r);
+}
+
 int lfs_lease_image(struct lfs_store *store, const struct lfs_image *image, bool held,
     struct lfs_lease **ret_lease, struct report *r)
 {

@@ -34,6 +34,9 @@ int lfs_lease_add_blob(struct lfs_lease *lease, const struct oci_digest *digest,
 int lfs_lease_add_layer(
     struct lfs_lease *lease, const struct oci_digest *diff_id, struct report *r);
 
+/* Adds all of an image. Takes a hold. */
+int lfs_lease_add_image(struct lfs_lease *lease, const struct lfs_image *image, struct report *r);
+
 /* A lease on all of an image; held: the caller has a hold. */
 int lfs_lease_image(struct lfs_store *store, const struct lfs_image *image, bool held,
     struct lfs_lease **ret_lease, struct report *r);

@@ -27,6 +27,7 @@ static const char *const dir_names[LFS_DIRS] = {
     [LFS_DIR_OBJECTS] = "objects",
     [LFS_DIR_MOUNTS] = "mounts",
     [LFS_DIR_LOCKS] = "locks",
+    [LFS_DIR_PARTIAL] = "partial",
     [LFS_DIR_TMP] = "tmp",
     [LFS_DIR_LEASES] = "leases",
     [LFS_DIR_UPPERS] = "uppers",
@@ -231,20 +232,33 @@ static int check_version(struct lfs_store *store, struct report *r)
     return 0;
 }
 
+static int open_dir(const struct lfs_store *store, const char *name)
+{
+    int fd =
+        openat(store->dirs[LFS_DIR_ROOT], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    return fd < 0 ? neg_errno() : fd;
+}
+
+static int add_dir(const struct lfs_store *store, const char *name)
+{
+    if (store->flags & LFS_STORE_READ_ONLY || io_mkdir(store->dirs[LFS_DIR_ROOT], name, 0755) < 0)
+        return -ENOENT;
+    return open_dir(store, name);
+}
+
 static int open_dirs(struct lfs_store *store, struct report *r)
 {
     for (int i = LFS_DIR_ROOT + 1; i < LFS_DIRS; i++) {
-        int root = store->dirs[LFS_DIR_ROOT], flags = O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+        bool is_new = i == LFS_DIR_PARTIAL || i >= LFS_DIR_LEASES; /* not in earlier versions */
 
-        store->dirs[i] = openat(root, dir_names[i], O_RDONLY | flags);
-        if (store->dirs[i] < 0 && i >= LFS_DIR_LEASES && errno == ENOENT) {
-            /* A store of before: what cannot be made there is not needed there. */
-            if (!lfs_store_is_read_only(store) && io_mkdir(root, dir_names[i], 0755) == 0)
-                store->dirs[i] = openat(root, dir_names[i], O_RDONLY | flags);
+        store->dirs[i] = open_dir(store, dir_names[i]);
+        if (is_new && store->dirs[i] == -ENOENT)
+            store->dirs[i] = add_dir(store, dir_names[i]);
+        if (is_new && store->dirs[i] == -ENOENT)
             continue;
-        }
         if (store->dirs[i] < 0)
-            return report_errno(r, neg_errno(), "store %s: %s", store->path, dir_names[i]);
+            return report_errno(r, store->dirs[i], "store %s: %s", store->path, dir_names[i]);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store: an OCI image layout with trees/, packs/, objects/, mounts/, locks/ and tmp/ beside it.
+/* The store: an OCI image layout with trees/, packs/, objects/, mounts/, locks/, partial/ and tmp/
+ * beside it.
  *
  *     oci-layout index.json blobs/   the images, as any OCI tool reads and writes them
  *     layerfs.json                   the store's version: {"version": 1}
@@ -15,7 +16,9 @@
  *     used/<sha256 hex>              empty; its mtime: when that manifest was last mounted
  *     index.sum                      sha256 of index.json as LayerFS last wrote it
  *     locks/                         flock files: one ingest of a layer at a time, by diffID
- *     tmp/                           what is unfinished; folders in it are flocked while in use
+ *     partial/<digest>               the first bytes of a blob that was not read to its end;
+ * flocked while somebody reads on tmp/                           what is unfinished; folders in it
+ * are flocked while in use
  *
  * A digest that is not sha256 is named in trees/ and packs/ by the sha256 of its string, and no
  * digest at all (the chainID of an image without layers) by the sha256 of nothing.
@@ -61,6 +64,7 @@ enum lfs_store_dir {
     LFS_DIR_OBJECTS,
     LFS_DIR_MOUNTS,
     LFS_DIR_LOCKS,
+    LFS_DIR_PARTIAL, /* -1 in a store that is read only and has none */
     LFS_DIR_TMP,
     LFS_DIR_LEASES, /* from here on: made when missing, -1 in a read-only store without them */
     LFS_DIR_UPPERS,

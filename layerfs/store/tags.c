@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of images: entries in the store's index.json. */
+#include <stdio.h>
 #include <string.h>
 
 #include "layerfs/store/image.h"
@@ -169,12 +170,84 @@ static int edit_untag(json_t *index, void *userdata, struct report *r)
     return end_edit(edit->store, index, r);
 }
 
+/* True when a tag ends with "/" and the short name. */
+static bool ends_with(const char *tag, const char *name)
+{
+    size_t len = strlen(tag), end = strlen(name);
+
+    return len > end && tag[len - end - 1] == '/' && strcmp(tag + len - end, name) == 0;
+}
+
+/* The tag of a full name, or the only one that a short name is the end of; borrowed from index. */
+static const char *match_tag(
+    const struct oci_index *index, const struct oci_location *location, const char *tail)
+{
+    const char *found = NULL;
+
+    for (size_t i = 0; i < index->count; i++) {
+        const char *tag = oci_descriptor_annotation(&index->manifests[i], ref_name);
+
+        if (tag && strcmp(tag, location->name) == 0)
+            return tag;
+    }
+    for (size_t i = 0; tail && i < index->count; i++) {
+        const char *tag = oci_descriptor_annotation(&index->manifests[i], ref_name);
+
+        if (!tag || !ends_with(tag, tail) || (found && strcmp(tag, found) == 0))
+            continue;
+        if (found)
+            return NULL;
+        found = tag;
+    }
+    return found;
+}
+
+/* "debian" as it ends a full name, with its tag; NULL for what is no short name. */
+static char *tail_of(const struct oci_location *location)
+{
+    const char *name = location->short_name;
+    char *tail;
+
+    if (!name || strchr(name, '@'))
+        return NULL;
+    if (strchr(name, ':'))
+        return strdup(name);
+    return asprintf(&tail, "%s:latest", name) < 0 ? NULL : tail;
+}
+
+char *lfs_image_find_tag(struct lfs_store *store, const char *name)
+{
+    _cleanup_(oci_location_deinit) struct oci_location location = {0};
+    _cleanup_(oci_index_freep) struct oci_index *index = NULL;
+    _cleanup_(freep) char *tail = NULL;
+    const char *found = NULL;
+
+    if (oci_location_parse(name, &location, NULL) == 0 &&
+        location.transport == OCI_TRANSPORT_DOCKER &&
+        oci_layout_read_index(lfs_store_layout(store), &index, NULL, NULL) == 0) {
+        tail = tail_of(&location);
+        found = match_tag(index, &location, tail);
+    }
+    return strdup(found ? found : name);
+}
+
 int lfs_image_untag(struct lfs_store *store, const char *name, struct report *r)
 {
+    _cleanup_(freep) char *full = NULL;
     struct oci_digest digest;
     struct edit edit = {.store = store, .tag = name};
+    int err;
 
     if (oci_digest_parse(name, &digest) == 0)
         edit.digest = name;
+    err = oci_layout_edit_index(lfs_store_layout(store), edit_untag, &edit, r);
+    if (err != -ENOENT || edit.digest)
+        return err;
+    full = lfs_image_find_tag(store, name);
+    if (!full)
+        return -ENOMEM;
+    if (strcmp(full, name) == 0)
+        return err;
+    edit.tag = full;
     return oci_layout_edit_index(lfs_store_layout(store), edit_untag, &edit, r);
 }

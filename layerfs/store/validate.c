@@ -336,7 +336,8 @@ static int walk_image(struct lfs_validating *g, const char *name, struct report 
 {
     _cleanup_(oci_descriptor_deinit) struct oci_descriptor descriptor = {0};
     _cleanup_(lfs_root_deinit) struct lfs_root root = {0};
-    int err = oci_layout_find(g->layout, name, NULL, &descriptor, r);
+    _cleanup_(freep) char *tag = g->store ? lfs_image_find_tag(g->store, name) : strdup(name);
+    int err = tag ? oci_layout_find(g->layout, tag, NULL, &descriptor, r) : -ENOMEM;
 
     if (err == 0)
         err = lfs_validate_image(g, &descriptor);
