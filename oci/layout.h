@@ -22,6 +22,9 @@ DEFINE_CLEANUP(struct oci_layout *, oci_layout_close)
  * must outlive the layout. Without it that is blobs/. */
 void oci_layout_set_tmp(struct oci_layout *layout, int tmp_dirfd);
 
+/* The bytes of the file oci-layout, for who checks them anew. */
+int oci_layout_read_layout_file(struct oci_layout *layout, struct buf *b, struct report *r);
+
 /* An fd of a blob, read-only, of a regular file of this size (UINT64_MAX: any); -ENOENT; -EBADMSG
  * when the size differs. */
 int oci_layout_open_blob(struct oci_layout *layout, const struct oci_digest *digest, uint64_t size,

@@ -24,6 +24,9 @@ static const struct command *const commands[] = {
     &command_inspect,
     &command_bundle,
     &command_stats,
+    &command_gc,
+    &command_df,
+    &command_validate,
 };
 
 struct global_values {

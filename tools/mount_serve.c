@@ -31,6 +31,7 @@
 
 #include "layerfs/fuse/sandbox.h"
 #include "layerfs/store/mounts.h"
+#include "layerfs/store/uppers.h"
 #include "oci/util/log.h"
 #include "tools/mountinfo.h"
 #include "tools/runtime_dir.h"
@@ -121,6 +122,9 @@ static int make_record(struct serving *s, struct report *r)
 
     if (err == 0)
         err = lfs_mount_record_create(s->plan->store, &s->record, &s->record_fd, r);
+    if (err == 0 && s->plan->overlay)
+        err = lfs_upper_note(
+            s->plan->store, s->plan->overlay->upper, &s->record.manifest, &s->record.chain_id, r);
     if (err == 0)
         err = runtime_dir_add(s->record.id, lfs_store_path(s->plan->store), &s->runtime, r);
     if (err == 0)
@@ -381,6 +385,8 @@ static void tear_down(struct serving *s)
         lfs_stats_close(s->stats);
     if (s->runtime)
         runtime_dir_remove(s->runtime);
+    if (s->record_fd >= 0)
+        lfs_image_mark_used(s->plan->store, &s->record.manifest);
     if (s->record_fd >= 0)
         lfs_mount_record_remove(s->plan->store, s->record.id);
     (void)fd_close(s->record_fd);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "layerfs/store/layers.h"
 #include "layerfs/tree/builder.h"
@@ -17,6 +18,7 @@ struct lfs_image *lfs_image_free(struct lfs_image *image)
         return NULL;
     (void)oci_manifest_free(image->manifest);
     (void)oci_config_free(image->config);
+    (void)lfs_lease_free(image->lease);
     oci_descriptor_deinit(&image->descriptor);
     free(image);
     return NULL;
@@ -68,11 +70,11 @@ int lfs_image_load(struct lfs_store *store, const char *name, const struct oci_p
     struct lfs_image **ret_image, struct report *r)
 {
     _cleanup_(lfs_image_freep) struct lfs_image *image = calloc(1, sizeof(*image));
-    int err;
+    _cleanup_(fd_closep) int hold = -1;
+    int err = image ? lfs_gc_hold(store, &hold, r) : -ENOMEM;
 
-    if (!image)
-        return -ENOMEM;
-    err = oci_layout_find(lfs_store_layout(store), name, platform, &image->descriptor, r);
+    if (err == 0)
+        err = oci_layout_find(lfs_store_layout(store), name, platform, &image->descriptor, r);
     if (err == -ENOENT && name)
         err = find_by_reference(store, name, platform, &image->descriptor, r);
     if (err < 0)
@@ -80,6 +82,8 @@ int lfs_image_load(struct lfs_store *store, const char *name, const struct oci_p
     if (r)
         *r = REPORT_INIT; /* of the name as it was given */
     err = load_documents(store, image, r);
+    if (err == 0)
+        err = lfs_lease_image(store, image, true, &image->lease, r);
     if (err < 0)
         return name ? report_context(r, err, "image %s", name) : err;
     *ret_image = TAKE_PTR(image);
@@ -322,6 +326,9 @@ int lfs_image_import(struct lfs_store *store, struct oci_image_source *source, c
         return report_fail(r, -EINVAL, "%s is not a valid tag", tag);
     err = lfs_image_load_source(source, &config, &image, r);
     if (err == 0)
+        err = options && options->lease ? lfs_lease_add_image(options->lease, image, r)
+                                        : lfs_lease_image(store, image, false, &image->lease, r);
+    if (err == 0)
         err = import_layers(store, source, image, options, r);
     if (err == 0)
         err = lfs_image_put_document(store, "config", &config, &image->manifest->config.digest, r);
@@ -333,4 +340,17 @@ int lfs_image_import(struct lfs_store *store, struct oci_image_source *source, c
     if (err == 0 && ret_descriptor)
         err = copy_descriptor(&image->descriptor, ret_descriptor);
     return err;
+}
+
+void lfs_image_mark_used(struct lfs_store *store, const struct oci_digest *manifest)
+{
+    _cleanup_(fd_closep) int fd = -1;
+    char key[LFS_KEY_MAX];
+    int used = lfs_store_dirfd(store, LFS_DIR_USED);
+
+    if (used < 0 || lfs_store_is_read_only(store) || lfs_store_key(manifest, key) < 0)
+        return;
+    fd = openat(used, key, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0 || futimens(fd, NULL) < 0)
+        log_debug(LOG_STORE, "used/%s: %s", key, strerror(errno));
 }

@@ -3,7 +3,7 @@
 #ifndef LAYERFS_STORE_IMAGE_H
 #define LAYERFS_STORE_IMAGE_H
 
-#include "layerfs/store/store.h"
+#include "layerfs/store/lease.h"
 #include "oci/transport.h"
 
 /* What an image is, read from its documents. */
@@ -12,6 +12,7 @@ struct lfs_image {
     struct oci_manifest *manifest;
     struct oci_config *config;
     struct oci_digest chain_id; /* of all layers; OCI_DIGEST_NONE for an image without layers */
+    struct lfs_lease *lease;    /* owned: keeps gc from all of the image; may be NULL */
 };
 
 struct lfs_image *lfs_image_free(struct lfs_image *image);
@@ -19,7 +20,8 @@ DEFINE_CLEANUP(struct lfs_image *, lfs_image_free)
 
 /* Finds an image by tag, digest or unique digest prefix (oci_layout_find), else by what the name
  * means as a registry's ("debian" is docker.io/library/debian:latest), else by the one tag that a
- * short name is the end of. Reads and checks its manifest and config. platform NULL: the host's. */
+ * short name is the end of. Reads and checks its manifest and config. platform NULL: the host's.
+ * While the image is loaded, gc leaves it alone. */
 int lfs_image_load(struct lfs_store *store, const char *name, const struct oci_platform *platform,
     struct lfs_image **ret_image, struct report *r);
 
@@ -50,6 +52,7 @@ struct lfs_ingest_options {
     const struct lfs_progress *progress;   /* NULL: none */
     bool drop_blobs;                       /* import: do not keep layer blobs */
     bool no_entry;                         /* import: without tag, no entry in index.json either */
+    struct lfs_lease *lease; /* import: where to note what is relied on; NULL: a lease of its own */
 };
 
 /* Makes all layer trees, packs and objects of an image that are not there yet from the blobs in the
@@ -79,12 +82,16 @@ int lfs_index_import(struct lfs_store *store, struct oci_image_source *source, c
 int lfs_image_put_document(struct lfs_store *store, const char *kind, const struct buf *b,
     const struct oci_digest *digest, struct report *r);
 
-/* Points tag at a manifest in the store, replacing what it pointed at. */
+/* Points tag at a manifest in the store, replacing what it pointed at. The caller has a lease on
+ * the image, or holds off gc since it found it. */
 int lfs_image_tag(struct lfs_store *store, const struct oci_descriptor *manifest, const char *tag,
     struct report *r);
 
 /* Removes a tag; or, given a digest, every entry of it in index.json. Blobs stay until gc.
  * -ENOENT. */
 int lfs_image_untag(struct lfs_store *store, const char *name, struct report *r);
+
+/* Notes that an image was mounted now, which gc --max-size and --keep-last go by. */
+void lfs_image_mark_used(struct lfs_store *store, const struct oci_digest *manifest);
 
 #endif

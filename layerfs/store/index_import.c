@@ -10,7 +10,7 @@
 
 /* One blob as it is, its size and digest checked. */
 static int copy_blob(struct lfs_store *store, struct oci_image_source *source,
-    const struct oci_descriptor *blob, struct report *r)
+    const struct oci_descriptor *blob, struct lfs_lease *lease, struct report *r)
 {
     _cleanup_(oci_blob_writer_freep) struct oci_blob_writer *w = NULL;
     _cleanup_(oci_source_closep) struct oci_source *s = NULL;
@@ -18,10 +18,10 @@ static int copy_blob(struct lfs_store *store, struct oci_image_source *source,
     char what[OCI_DIGEST_STR_MAX + 8], text[OCI_DIGEST_STR_MAX];
     const uint8_t *data;
     ssize_t n;
-    int err;
+    int err = lfs_lease_add_blob(lease, &blob->digest, r);
 
-    if (oci_layout_has_blob(lfs_store_layout(store), &blob->digest, blob->size))
-        return 0;
+    if (err < 0 || oci_layout_has_blob(lfs_store_layout(store), &blob->digest, blob->size))
+        return err;
     (void)snprintf(what, sizeof(what), "blob %s", oci_digest_format(&blob->digest, text));
     err = oci_image_source_open_blob(source, blob, &raw, r);
     if (err == 0)
@@ -36,15 +36,18 @@ static int copy_blob(struct lfs_store *store, struct oci_image_source *source,
 }
 
 /* What is no image: all blobs that its manifest names. */
-static int copy_other(struct lfs_store *store, struct oci_image_source *child, struct report *r)
+static int copy_other(struct lfs_store *store, struct oci_image_source *child,
+    struct lfs_lease *lease, struct report *r)
 {
     _cleanup_(oci_manifest_freep) struct oci_manifest *manifest = NULL;
     int err = oci_manifest_parse(child->manifest.data, child->manifest.size, &manifest, r);
 
     if (err == 0)
-        err = copy_blob(store, child, &manifest->config, r);
+        err = copy_blob(store, child, &manifest->config, lease, r);
     for (size_t i = 0; err == 0 && i < manifest->layer_count; i++)
-        err = copy_blob(store, child, &manifest->layers[i], r);
+        err = copy_blob(store, child, &manifest->layers[i], lease, r);
+    if (err == 0)
+        err = lfs_lease_add_blob(lease, &child->descriptor.digest, r);
     return err < 0 ? err
                    : lfs_image_put_document(
                          store, "manifest", &child->manifest, &child->descriptor.digest, r);
@@ -63,7 +66,7 @@ static int import_entry(struct lfs_store *store, struct oci_image_source *source
     if (err < 0)
         return err;
     if (!oci_index_entry_is_image(entry))
-        return copy_other(store, child, r);
+        return copy_other(store, child, options->lease, r);
     return lfs_image_import(store, child, NULL, options, NULL, r);
 }
 
@@ -102,12 +105,19 @@ int lfs_index_import(struct lfs_store *store, struct oci_image_source *source, c
     struct report *r)
 {
     _cleanup_(oci_index_documents_deinit) struct oci_index_documents documents = {0};
+    _cleanup_(lfs_lease_freep) struct lfs_lease *lease = NULL;
     struct lfs_ingest_options each = *options;
     int err = oci_docker_read_indexes(source, &documents, r);
 
     if (err == 0 && documents.count == 0)
         return lfs_image_import(store, source, tag, options, ret_descriptor, r);
+    /* One lease until the tag is there: no image of it has an entry before. */
+    if (err == 0)
+        err = lfs_lease_new(store, &lease, r);
     each.no_entry = true;
+    each.lease = lease;
+    for (size_t i = 0; err == 0 && i < documents.count; i++)
+        err = lfs_lease_add_blob(lease, &documents.items[i].descriptor.digest, r);
     for (size_t i = 0; err == 0 && i < documents.count; i++)
         err = import_index(store, source, &documents.items[i], &each, r);
     if (err == 0)

@@ -586,8 +586,12 @@ static int publish_tree(struct lfs_store *store, struct lfs_staged_layer *staged
 int lfs_ingest_publish(
     struct lfs_store *store, struct lfs_staged_layer *const *staged, size_t count, struct report *r)
 {
+    _cleanup_(fd_closep) int hold = -1;
     int err = lfs_store_sync(store, r);
 
+    /* Until its tree is there, nothing tells gc that a content is wanted. */
+    if (err == 0)
+        err = lfs_gc_hold(store, &hold, r);
     for (size_t i = 0; i < count && err == 0; i++)
         err = staged[i] ? publish_contents(staged[i], r) : 0;
     if (err == 0)

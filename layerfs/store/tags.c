@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "layerfs/store/image.h"
+#include "oci/util/io.h"
 
 static const char ref_name[] = "org.opencontainers.image.ref.name";
 
@@ -64,6 +65,7 @@ static json_t *index_entries(json_t *index, struct report *r)
 }
 
 struct edit {
+    struct lfs_store *store;
     const struct oci_descriptor *manifest; /* tagging */
     const char *tag;                       /* NULL: an entry without a name */
     const char *digest;                    /* "sha256:…" */
@@ -87,6 +89,32 @@ static bool has_digest(json_t *entries, const char *digest)
     return false;
 }
 
+/* index.json is anybody's to write and has no checksum. What we wrote last is noted beside it, so
+ * that validate can tell a change by others, or damage, from our own. Called with the index lock,
+ * before index.json is replaced; a crash between the two costs a false warning. */
+static int note_sum(struct lfs_store *store, const json_t *index)
+{
+    _cleanup_(buf_deinit) struct buf b = {0};
+    char text[OCI_DIGEST_STR_MAX];
+    struct oci_digest digest;
+    int err = oci_json_dump(index, &b);
+
+    if (err == 0)
+        err = oci_digest_of(OCI_DIGEST_SHA256, b.data, b.size, &digest);
+    if (err < 0)
+        return err;
+    (void)oci_digest_format(&digest, text);
+    return io_write_file(
+        lfs_store_dirfd(store, LFS_DIR_ROOT), "index.sum", text, strlen(text), 0644);
+}
+
+static int end_edit(struct lfs_store *store, const json_t *index, struct report *r)
+{
+    int err = note_sum(store, index);
+
+    return err < 0 ? report_errno(r, err, "index.sum") : 0;
+}
+
 static int edit_tag(json_t *index, void *userdata, struct report *r)
 {
     const struct edit *edit = userdata;
@@ -99,14 +127,16 @@ static int edit_tag(json_t *index, void *userdata, struct report *r)
     for (size_t i = json_array_size(entries); i-- > 0;)
         if (is_replaced(json_array_get(entries, i), edit))
             (void)json_array_remove(entries, i);
-    return json_array_append_new(entries, entry_new(edit->manifest, edit->tag)) < 0 ? -ENOMEM : 0;
+    if (json_array_append_new(entries, entry_new(edit->manifest, edit->tag)) < 0)
+        return -ENOMEM;
+    return end_edit(edit->store, index, r);
 }
 
 int lfs_image_tag(struct lfs_store *store, const struct oci_descriptor *manifest, const char *tag,
     struct report *r)
 {
     char digest[OCI_DIGEST_STR_MAX];
-    struct edit edit = {.manifest = manifest, .tag = tag, .digest = digest};
+    struct edit edit = {.store = store, .manifest = manifest, .tag = tag, .digest = digest};
 
     if (tag && !oci_tag_is_valid(tag))
         return report_fail(r, -EINVAL, "%s is not a valid tag", tag);
@@ -137,7 +167,7 @@ static int edit_untag(json_t *index, void *userdata, struct report *r)
     if (json_array_size(entries) == before)
         return report_fail(
             r, -ENOENT, "no image %s in the store", edit->digest ? edit->digest : edit->tag);
-    return 0;
+    return end_edit(edit->store, index, r);
 }
 
 /* True when a tag ends with "/" and the short name. */
@@ -205,7 +235,7 @@ int lfs_image_untag(struct lfs_store *store, const char *name, struct report *r)
 {
     _cleanup_(freep) char *full = NULL;
     struct oci_digest digest;
-    struct edit edit = {.tag = name};
+    struct edit edit = {.store = store, .tag = name};
     int err;
 
     if (oci_digest_parse(name, &digest) == 0)

@@ -30,7 +30,7 @@ _layerfs() {
         *,-*) words=$(_layerfs_options "$program" "$command") ;;
         ,*) words=$(_layerfs_commands "$program") ;;
         pull,*) words='docker:// oci: oci-archive: docker-archive:' ;;
-        mount,* | tag,* | rm,* | inspect,* | bundle,* | prepare,*)
+        mount,* | tag,* | rm,* | inspect,* | bundle,* | prepare,* | validate,*)
             words=$("$program" images --quiet 2>/dev/null) ;;
         umount,* | stats,*) words=$(_layerfs_mounts) ;;
         esac
