@@ -65,6 +65,11 @@ int oci_layout_check_version(const struct buf *b, struct report *r)
     return err;
 }
 
+int oci_layout_read_layout_file(struct oci_layout *layout, struct buf *b, struct report *r)
+{
+    return oci_layout_read_file(layout, OCI_LAYOUT_FILE, b, r);
+}
+
 static int check_layout_file(const struct oci_layout *layout, struct report *r)
 {
     _cleanup_(buf_deinit) struct buf b = {0};

@@ -22,6 +22,9 @@ DEFINE_CLEANUP(struct oci_layout *, oci_layout_close)
  * must outlive the layout. Without it that is blobs/. */
 void oci_layout_set_tmp(struct oci_layout *layout, int tmp_dirfd);
 
+/* The bytes of the file oci-layout, for who checks them anew. */
+int oci_layout_read_layout_file(struct oci_layout *layout, struct buf *b, struct report *r);
+
 /* An fd of a blob, read-only, of a regular file of this size (UINT64_MAX: any); -ENOENT; -EBADMSG
  * when the size differs. */
 int oci_layout_open_blob(struct oci_layout *layout, const struct oci_digest *digest, uint64_t size,
@@ -41,6 +44,15 @@ int oci_layout_put_blob(struct oci_layout *layout, const void *data, size_t size
 /* A blob written piece by piece; it appears by oci_blob_writer_commit() only. */
 struct oci_blob_writer;
 int oci_blob_writer_new(struct oci_layout *layout, struct oci_blob_writer **ret_writer);
+/* A writer whose file has a name in partial_dirfd (borrowed; of the same file system) until it is
+ * published, so that what was written survives the process and the next writer of this digest goes
+ * on behind it: *ret_size tells how much is there. -EWOULDBLOCK when another one is at it. */
+int oci_blob_writer_resume(struct oci_layout *layout, int partial_dirfd,
+    const struct oci_digest *digest, struct oci_blob_writer **ret_writer, uint64_t *ret_size);
+/* An fd of what was written so far, for reading from its start, or -errno. */
+int oci_blob_writer_reopen(const struct oci_blob_writer *w);
+/* What was written is wrong: nothing of it is kept for the next one. */
+void oci_blob_writer_discard(struct oci_blob_writer *w);
 int oci_blob_writer_write(struct oci_blob_writer *w, const void *data, size_t size);
 /* Publishes under digest (which the caller has checked); content that exists is kept. `sync` makes
  * it durable at once; a caller that syncs the file system later passes false. */

@@ -73,6 +73,8 @@ int oci_layout_init_at(int dirfd, struct report *r)
 struct oci_blob_writer {
     int blobs_dirfd;
     struct io_tmp tmp;
+    int partial_dirfd; /* borrowed; -1: the file has no name there */
+    char partial_name[OCI_DIGEST_STR_MAX];
     uint64_t size; /* bytes written */
     int error;     /* sticky */
 };
@@ -84,7 +86,7 @@ int oci_blob_writer_new(struct oci_layout *layout, struct oci_blob_writer **ret_
 
     if (!w)
         return -ENOMEM;
-    *w = (struct oci_blob_writer){.tmp = IO_TMP_INIT};
+    *w = (struct oci_blob_writer){.tmp = IO_TMP_INIT, .partial_dirfd = -1};
     w->blobs_dirfd = make_dir(layout->dirfd, "blobs");
     if (w->blobs_dirfd < 0)
         return w->blobs_dirfd;
@@ -96,6 +98,68 @@ int oci_blob_writer_new(struct oci_layout *layout, struct oci_blob_writer **ret_
     return 0;
 }
 
+static bool has_name(int fd, int dirfd, const char *name)
+{
+    struct stat is, named;
+
+    return fstat(fd, &is) == 0 && fstatat(dirfd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           is.st_ino == named.st_ino && is.st_dev == named.st_dev && S_ISREG(is.st_mode);
+}
+
+/* Opens and locks the file of this name. Whoever published it meanwhile has taken the name away,
+ * so the lock counts only while the file still has it. */
+static int open_partial(int dirfd, const char *name)
+{
+    for (;;) {
+        _cleanup_(fd_closep) int fd = openat(dirfd, name,
+            O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, FILE_MODE);
+
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+            return neg_errno();
+        if (has_name(fd, dirfd, name))
+            return TAKE_FD(fd);
+    }
+}
+
+int oci_blob_writer_resume(struct oci_layout *layout, int partial_dirfd,
+    const struct oci_digest *digest, struct oci_blob_writer **ret_writer, uint64_t *ret_size)
+{
+    _cleanup_(oci_blob_writer_freep) struct oci_blob_writer *w = malloc(sizeof(*w));
+    off_t end;
+
+    if (!w)
+        return -ENOMEM;
+    *w = (struct oci_blob_writer){.tmp = IO_TMP_INIT, .partial_dirfd = partial_dirfd};
+    (void)oci_digest_format(digest, w->partial_name);
+    w->blobs_dirfd = make_dir(layout->dirfd, "blobs");
+    if (w->blobs_dirfd < 0)
+        return w->blobs_dirfd;
+    w->tmp.fd = open_partial(partial_dirfd, w->partial_name);
+    if (w->tmp.fd < 0)
+        return w->tmp.fd;
+    end = lseek(w->tmp.fd, 0, SEEK_END);
+    if (end < 0)
+        return neg_errno();
+    w->size = *ret_size = (uint64_t)end;
+    *ret_writer = TAKE_PTR(w);
+    return 0;
+}
+
+int oci_blob_writer_reopen(const struct oci_blob_writer *w)
+{
+    int fd = openat(w->partial_dirfd, w->partial_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    return fd < 0 ? neg_errno() : fd;
+}
+
+void oci_blob_writer_discard(struct oci_blob_writer *w)
+{
+    if (w->partial_dirfd >= 0 && w->tmp.fd >= 0) {
+        (void)unlinkat(w->partial_dirfd, w->partial_name, 0);
+        w->tmp.fd = fd_close(w->tmp.fd);
+    }
+}
+
 int oci_blob_writer_write(struct oci_blob_writer *w, const void *data, size_t size)
 {
     if (w->error == 0)
@@ -103,6 +167,17 @@ int oci_blob_writer_write(struct oci_blob_writer *w, const void *data, size_t si
     if (w->error == 0)
         w->size += size;
     return w->error;
+}
+
+/* Moves the named file to its place. What may be there is of the same content, or broken. */
+static int publish_partial(struct oci_blob_writer *w, int dirfd, const char *name, bool sync)
+{
+    if (sync && fsync(w->tmp.fd) < 0)
+        return neg_errno();
+    if (renameat(w->partial_dirfd, w->partial_name, dirfd, name) < 0)
+        return neg_errno();
+    w->tmp.fd = fd_close(w->tmp.fd);
+    return sync && fsync(dirfd) < 0 ? neg_errno() : 0;
 }
 
 /* A blob of this name is there. It is kept when it can be what its name says: a regular file of the
@@ -135,13 +210,18 @@ int oci_blob_writer_commit(struct oci_blob_writer *w, const struct oci_digest *d
     dirfd = make_dir(w->blobs_dirfd, oci_digest_alg_name(digest->alg));
     if (dirfd < 0)
         return dirfd;
-    r = io_tmp_publish(&w->tmp, dirfd, oci_digest_hex(digest, name), flags);
+    (void)oci_digest_hex(digest, name);
+    if (w->partial_dirfd >= 0)
+        return publish_partial(w, dirfd, name, sync);
+    r = io_tmp_publish(&w->tmp, dirfd, name, flags);
     return r == -EEXIST ? keep_or_replace(w, dirfd, name, flags) : r;
 }
 
 struct oci_blob_writer *oci_blob_writer_free(struct oci_blob_writer *w)
 {
     if (w) {
+        if (w->partial_dirfd >= 0 && w->size == 0)
+            oci_blob_writer_discard(w);
         io_tmp_deinit(&w->tmp);
         (void)fd_close(w->blobs_dirfd);
         free(w);

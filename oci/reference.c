@@ -371,6 +371,7 @@ void oci_location_deinit(struct oci_location *location)
 {
     free(location->path);
     free(location->name);
+    free(location->short_name);
     *location = (struct oci_location){0};
 }
 
@@ -405,6 +406,14 @@ static int parse_file_location(
     return r;
 }
 
+/* True when a reference begins with a registry's name. */
+static bool names_registry(const char *s)
+{
+    const char *slash = strchr(s, '/');
+
+    return slash && looks_like_host(s, (size_t)(slash - s));
+}
+
 static int parse_registry_location(
     const char *s, struct oci_location *ret_location, struct report *report)
 {
@@ -416,8 +425,14 @@ static int parse_registry_location(
         return r;
     location.name = oci_reference_format(&ref);
     oci_reference_deinit(&ref);
-    if (!location.name)
+    if (strncmp(s, docker_prefix, strlen(docker_prefix)) == 0)
+        s += strlen(docker_prefix);
+    if (!names_registry(s))
+        location.short_name = strdup(s);
+    if (!location.name || (!names_registry(s) && !location.short_name)) {
+        oci_location_deinit(&location);
         return report_errno(report, -ENOMEM, "image location");
+    }
     *ret_location = location;
     return 0;
 }

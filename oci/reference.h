@@ -29,10 +29,15 @@ enum oci_transport {
     OCI_TRANSPORT_DOCKER_ARCHIVE, /* docker-archive:FILE[:REF] */
 };
 
+struct oci_registry_options;
+
 struct oci_location {
     enum oci_transport transport;
-    char *path; /* DIR or FILE; NULL for a registry */
-    char *name; /* tag or reference behind it; NULL when there is none */
+    char *path;       /* DIR or FILE; NULL for a registry */
+    char *name;       /* tag or reference behind it; NULL when there is none */
+    char *short_name; /* what was given when it names no registry ("debian:12"), which name takes to
+                         be docker.io's; else NULL */
+    const struct oci_registry_options *registry; /* borrowed; NULL: the defaults */
 };
 
 void oci_location_deinit(struct oci_location *location);

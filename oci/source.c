@@ -222,6 +222,53 @@ int oci_source_tee(
     return 0;
 }
 
+/* ---- concat ---- */
+
+struct concat_source {
+    struct oci_source source;
+    struct oci_source *from, *then; /* then NULL: from is the second */
+};
+
+static ssize_t concat_next(struct oci_source *s, const uint8_t **ret_data, struct report *r)
+{
+    struct concat_source *c = (struct concat_source *)s;
+    ssize_t n = oci_source_next(c->from, ret_data, r);
+
+    if (n != 0 || !c->then)
+        return n;
+    (void)oci_source_close(c->from);
+    c->from = TAKE_PTR(c->then);
+    return oci_source_next(c->from, ret_data, r);
+}
+
+static void concat_close(struct oci_source *s)
+{
+    struct concat_source *c = (struct concat_source *)s;
+
+    (void)oci_source_close(c->from);
+    (void)oci_source_close(c->then);
+    free(c);
+}
+
+static const struct oci_source_ops concat_ops = {.next = concat_next, .close = concat_close};
+
+int oci_source_concat(
+    struct oci_source *first, struct oci_source *second, struct oci_source **ret_source)
+{
+    struct concat_source *c = calloc(1, sizeof(*c));
+
+    if (!c) {
+        (void)oci_source_close(first);
+        (void)oci_source_close(second);
+        return -ENOMEM;
+    }
+    c->source.ops = &concat_ops;
+    c->from = first;
+    c->then = second;
+    *ret_source = &c->source;
+    return 0;
+}
+
 /* ---- verify ---- */
 
 struct verify_source {

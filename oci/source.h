@@ -44,6 +44,10 @@ int oci_source_file(int fd, uint64_t offset, uint64_t size, struct oci_source **
 /* Bytes in memory, borrowed. */
 int oci_source_memory(const void *data, size_t size, struct oci_source **ret_source);
 
+/* All of first, then all of second; both are taken over in any case. */
+int oci_source_concat(
+    struct oci_source *first, struct oci_source *second, struct oci_source **ret_source);
+
 /* Passes chunks on and shows each to sink first. A negative return of sink ends the stream with
  * that error. */
 typedef int (*oci_sink_fn)(void *userdata, const uint8_t *data, size_t size, struct report *r);

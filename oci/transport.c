@@ -3,18 +3,11 @@
 #include "oci/document.h"
 #include "oci/transport_private.h"
 
-static int open_registry(_unused_ const struct oci_location *location,
-    _unused_ const struct oci_platform *platform, _unused_ struct oci_image_source **ret_source,
-    struct report *r)
-{
-    return report_fail(r, -EOPNOTSUPP, "this build cannot pull from a registry (docker://)");
-}
-
 static const struct {
     const char *name;
     oci_transport_open_fn open;
 } transports[] = {
-    [OCI_TRANSPORT_DOCKER] = {"docker", open_registry},
+    [OCI_TRANSPORT_DOCKER] = {"docker", oci_transport_open_docker},
     [OCI_TRANSPORT_OCI] = {"oci", oci_transport_open_layout},
     [OCI_TRANSPORT_OCI_ARCHIVE] = {"oci-archive", oci_transport_open_oci_archive},
     [OCI_TRANSPORT_DOCKER_ARCHIVE] = {"docker-archive", oci_transport_open_docker_archive},
@@ -90,11 +83,26 @@ int oci_image_source_open_blob(struct oci_image_source *s, const struct oci_desc
     return s->ops->open_blob(s, descriptor, ret_source, r);
 }
 
+bool oci_image_source_can_resume(const struct oci_image_source *s)
+{
+    return s->ops->open_blob_at != NULL;
+}
+
+int oci_image_source_open_blob_at(struct oci_image_source *s,
+    const struct oci_descriptor *descriptor, uint64_t offset, struct oci_source **ret_source,
+    struct report *r)
+{
+    if (!s->ops->open_blob_at)
+        return report_fail(r, -EOPNOTSUPP, "this transport has only whole blobs");
+    return s->ops->open_blob_at(s, descriptor, offset, ret_source, r);
+}
+
 struct oci_image_source *oci_image_source_close(struct oci_image_source *s)
 {
     if (s) {
         oci_descriptor_deinit(&s->descriptor);
         buf_deinit(&s->manifest);
+        free(s->name);
         s->ops->close(s);
     }
     return NULL;

@@ -13,6 +13,9 @@ struct oci_image_source;
 struct oci_image_source_ops {
     int (*open_blob)(struct oci_image_source *s, const struct oci_descriptor *descriptor,
         struct oci_source **ret_source, struct report *r);
+    /* The same from a byte of it on. NULL: the transport has only whole blobs. */
+    int (*open_blob_at)(struct oci_image_source *s, const struct oci_descriptor *descriptor,
+        uint64_t offset, struct oci_source **ret_source, struct report *r);
     void (*close)(struct oci_image_source *s);
 };
 
@@ -21,6 +24,7 @@ struct oci_image_source {
     const struct oci_image_source_ops *ops;
     struct oci_descriptor descriptor; /* of the manifest for the wanted platform */
     struct buf manifest;              /* its bytes, checked against the descriptor */
+    char *name;                       /* the full reference in a registry; NULL elsewhere */
 };
 
 /* Opens a location and finds the manifest of `platform` (NULL: the host's in an index, any where
@@ -34,6 +38,12 @@ int oci_image_source_open(const struct oci_location *location, const struct oci_
 /* A stream of a blob's bytes, not yet verified. Thread-safe. */
 int oci_image_source_open_blob(struct oci_image_source *s, const struct oci_descriptor *descriptor,
     struct oci_source **ret_source, struct report *r);
+
+/* True when blobs can be read from any byte on: what was read before need not be read again. */
+bool oci_image_source_can_resume(const struct oci_image_source *s);
+int oci_image_source_open_blob_at(struct oci_image_source *s,
+    const struct oci_descriptor *descriptor, uint64_t offset, struct oci_source **ret_source,
+    struct report *r);
 
 struct oci_image_source *oci_image_source_close(struct oci_image_source *s);
 DEFINE_CLEANUP(struct oci_image_source *, oci_image_source_close)

@@ -13,6 +13,8 @@ int oci_transport_open_layout(const struct oci_location *location,
     const struct oci_platform *platform, struct oci_image_source **ret_source, struct report *r);
 int oci_transport_open_oci_archive(const struct oci_location *location,
     const struct oci_platform *platform, struct oci_image_source **ret_source, struct report *r);
+int oci_transport_open_docker(const struct oci_location *location,
+    const struct oci_platform *platform, struct oci_image_source **ret_source, struct report *r);
 int oci_transport_open_docker_archive(const struct oci_location *location,
     const struct oci_platform *platform, struct oci_image_source **ret_source, struct report *r);
 

@@ -155,7 +155,7 @@ dump() {
 
 # listing DIR: names, sizes and digests below a store, but for what is not part of its state.
 listing() {
-    (cd "$1" && find . \( -path ./tmp -o -path ./locks -o -path ./mounts \) -prune -o \
+    (cd "$1" && find . \( -path ./tmp -o -path ./partial -o -path ./locks -o -path ./mounts \) -prune -o \
         -type f -printf '%p %s ' -exec sh -c 'sha256sum <"$1"' - {} \; -o -printf '%p %y\n') | sort
 }
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* layerfs inspect: an image's documents and tree. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "layerfs/tree/builder.h"
 #include "tools/output.h"
 #include "tools/prepare.h"
+#include "tools/registry_values.h"
 
 struct inspect_values {
     bool tree, config, manifest, digests, json;
     struct oci_platform platform;
+    struct registry_values registry;
 };
 
 #define VALUE(field) offsetof(struct inspect_values, field)
@@ -36,6 +39,7 @@ static const struct option_def options[] = {
         .offset = VALUE(platform),
         .parse = prepare_parse_platform,
         .help = "of an image for several platforms; default: this machine's"},
+    REGISTRY_OPTIONS(VALUE(registry)),
     {.name = "json",
         .kind = OPTION_FLAG,
         .offset = VALUE(json),
@@ -78,6 +82,7 @@ static json_t *tree_json(struct lfs_store *store, const struct lfs_image *image)
 static json_t *summary_json(
     struct lfs_store *store, const char *name, const struct lfs_image *image)
 {
+    json_t *tree = store ? tree_json(store, image) : json_null();
     char platform[100];
     const json_t *config = image->config->json;
     json_t *chain = image->chain_id.alg ? json_digest(&image->chain_id) : json_null();
@@ -86,8 +91,7 @@ static json_t *summary_json(
     return json_pack("{s:s, s:o, s:o, s:s, s:s*, s:O*, s:o, s:o}", "name", name, "digest",
         json_digest(&image->descriptor.digest), "chainID", chain, "platform",
         oci_platform_format(&image->config->platform, platform), "created", created, "config",
-        json_object_get(config, "config"), "layers", layers_json(image), "tree",
-        tree_json(store, image));
+        json_object_get(config, "config"), "layers", layers_json(image), "tree", tree);
 }
 
 static const char *text_of(const json_t *json, const char *key)
@@ -168,6 +172,11 @@ static int print_summary(const struct inspect_values *v, json_t *summary)
     return 0;
 }
 
+static int print_bytes(const struct buf *b)
+{
+    return fwrite(b->data, 1, b->size, stdout) == b->size ? 0 : -EIO;
+}
+
 /* A document byte by byte, so that its digest can be taken of the output. */
 static int print_document(
     struct tool *tool, struct lfs_store *store, const struct oci_descriptor *descriptor)
@@ -175,9 +184,46 @@ static int print_document(
     _cleanup_(buf_deinit) struct buf b = {0};
     int r = oci_layout_read_blob(lfs_store_layout(store), descriptor, &b, &tool->report);
 
-    if (r == 0 && fwrite(b.data, 1, b.size, stdout) != b.size)
-        r = -EIO;
-    return r;
+    return r < 0 ? r : print_bytes(&b);
+}
+
+/* An image that is not in the store, by its location. */
+static int inspect_remote(struct tool *tool, const char *name, const struct inspect_values *v)
+{
+    _cleanup_(oci_location_deinit) struct oci_location location = {0};
+    _cleanup_(oci_image_source_closep) struct oci_image_source *source = NULL;
+    _cleanup_(lfs_image_freep) struct lfs_image *image = NULL;
+    _cleanup_(buf_deinit) struct buf config = {0};
+    struct oci_registry_options registry;
+    int r = registry_options_from(tool, &v->registry, &registry);
+
+    (void)signal(SIGPIPE, SIG_IGN); /* a connection that is gone is an error of its write */
+    if (r == 0)
+        r = oci_location_parse(name, &location, &tool->report);
+    if (r != 0)
+        return r == -EINVAL ? EXIT_CODE_USAGE : r;
+    location.registry = &registry;
+    r = oci_image_source_open(&location, prepare_platform(&v->platform), &source, &tool->report);
+    if (r == 0 && v->manifest)
+        return print_bytes(&source->manifest);
+    if (r == 0)
+        r = lfs_image_load_source(source, &config, &image, &tool->report);
+    if (r < 0)
+        return r;
+    if (v->config)
+        return print_bytes(&config);
+    return print_summary(v, summary_json(NULL, source->name ? source->name : name, image));
+}
+
+/* True for a name with a transport in front; a tag of the store has none of them. */
+static bool is_remote(const char *name)
+{
+    static const char *const prefixes[] = {"docker://", "oci:", "oci-archive:", "docker-archive:"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
 }
 
 static int print_tree_line(void *userdata, const char *text)
@@ -211,6 +257,10 @@ static int run(struct tool *tool, const void *values, char **args, int arg_count
         return tool_usage(tool, "only one of --tree, --config, --manifest and --json");
     if (v->digests && !v->tree)
         return tool_usage(tool, "--digests goes with --tree");
+    if (is_remote(args[0]) && v->tree)
+        return tool_usage(tool, "--tree is for images in the store; pull %s first", args[0]);
+    if (is_remote(args[0]))
+        return inspect_remote(tool, args[0], v);
     r = tool_open_store(tool, v->tree ? 0 : LFS_STORE_READ_ONLY, &store);
     if (r < 0)
         return r;
@@ -232,7 +282,9 @@ const struct command command_inspect = {
     .summary = "show an image's documents and tree",
     .description =
         "Without options: digest, chainID, platform, what the config says, layers with their "
-        "sizes, and figures of the tree.",
+        "sizes, and figures of the tree.\n\n"
+        "IMAGE may also be a location as `layerfs pull` takes it, with its transport in front "
+        "(docker://REF): then the documents are read from there, and nothing is stored.",
     .options = options,
     .values_size = sizeof(struct inspect_values),
     .min_args = 1,

@@ -11,7 +11,7 @@ struct mount_values {
     const char *upper, *work;
     struct oci_platform platform;
     struct option_list mount_options;
-    bool foreground, json, fake;
+    bool foreground, json, fake, no_sandbox;
     struct prepare_options prepare;
 };
 
@@ -76,6 +76,10 @@ static const struct option_def options[] = {
         .kind = OPTION_FLAG,
         .offset = VALUE(prepare.quiet),
         .help = "no progress where the image must be prepared first"},
+    {.name = "no-sandbox",
+        .kind = OPTION_FLAG,
+        .offset = VALUE(no_sandbox),
+        .help = "do not confine the daemon, to debug it; `layerfs stats` tells what confines it"},
     {.name = "json",
         .kind = OPTION_FLAG,
         .offset = VALUE(json),
@@ -152,6 +156,7 @@ static int run(struct tool *tool, const void *values, char **args, int arg_count
         .prepare = v->prepare,
         .foreground = v->foreground,
         .print_json = v->json,
+        .no_sandbox = v->no_sandbox,
     };
     int r;
 

@@ -10,6 +10,7 @@ static int run(struct tool *tool, const void *values, char **args, int arg_count
 {
     _cleanup_(oci_descriptor_deinit) struct oci_descriptor manifest = {0};
     _cleanup_(lfs_store_closep) struct lfs_store *store = NULL;
+    _cleanup_(fd_closep) int hold = -1; /* gc must not take between finding it and naming it */
     int r;
 
     (void)values;
@@ -18,6 +19,8 @@ static int run(struct tool *tool, const void *values, char **args, int arg_count
     if (!oci_tag_is_valid(args[1]))
         return tool_usage(tool, "'%s' is not a valid name", args[1]);
     r = tool_open_store(tool, 0, &store);
+    if (r == 0)
+        r = lfs_gc_hold(store, &hold, &tool->report);
     if (r == 0)
         r = oci_layout_find(lfs_store_layout(store), args[0], NULL, &manifest, &tool->report);
     if (r == 0)

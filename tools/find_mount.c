@@ -2,7 +2,9 @@
 /* Finding a mount. */
 #include "tools/find_mount.h"
 
+#include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -63,6 +65,14 @@ void mount_remove_traces(struct lfs_store *store, const struct lfs_mount_record 
         asprintf(&path, "%s/%s", base, record->id) >= 0)
         runtime_dir_remove(path);
     lfs_mount_record_remove(store, record->id);
+}
+
+bool mount_record_exists(struct lfs_store *store, const char *id)
+{
+    char name[NAME_MAX + 1];
+
+    (void)snprintf(name, sizeof(name), "%s.json", id);
+    return faccessat(lfs_store_dirfd(store, LFS_DIR_MOUNTS), name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Ids grow with time, see mount_serve.c. */

@@ -24,6 +24,9 @@ bool mount_is_present(const struct lfs_mount_record *record);
 /* Removes what a dead daemon could not: runtime directory and record. */
 void mount_remove_traces(struct lfs_store *store, const struct lfs_mount_record *record);
 
+/* True when the store has a record of this id, of a live daemon or a dead one. */
+bool mount_record_exists(struct lfs_store *store, const char *id);
+
 /* Of several mounts on one mountpoint the one on top: a dead one when that does not answer, else
  * the newest that lives. Looks in the store of --store, else in the default one, then in those of
  * all of this user's mounts. -ENOENT. */

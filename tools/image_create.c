@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 
 #include "layerfs/store/image.h"
@@ -21,6 +22,8 @@ struct creation {
     struct lfs_store *store;
     const struct create_request *request;
     struct lfs_image *base;
+    struct lfs_lease *lease;          /* on all that is named before the tag is */
+    struct stat index;                /* index.json before */
     struct new_layer *layers;         /* input_count of each */
     struct oci_blob_writer **writers; /* unnamed blobs; NULL once named */
     struct oci_digest *named;         /* blobs that were not there before */
@@ -115,9 +118,16 @@ static bool has_blob(struct creation *c, const struct oci_digest *digest, uint64
 static int name_layer(struct creation *c, size_t i)
 {
     const struct new_layer *layer = &c->layers[i];
-    bool there = has_blob(c, &layer->digest, layer->size);
-    int r = oci_blob_writer_commit(c->writers[i], &layer->digest, true);
+    struct report *report = &c->tool->report;
+    int r = lfs_lease_add_blob(c->lease, &layer->digest, report);
+    bool there;
 
+    if (r == 0)
+        r = lfs_lease_add_layer(c->lease, &layer->diff_id, report);
+    if (r < 0)
+        return r;
+    there = has_blob(c, &layer->digest, layer->size);
+    r = oci_blob_writer_commit(c->writers[i], &layer->digest, true);
     if (r < 0)
         return report_errno(&c->tool->report, r, "write a blob");
     if (!there)
@@ -135,6 +145,8 @@ static int put_document(
     json_decref(json);
     if (r == 0)
         r = oci_digest_of(OCI_DIGEST_SHA256, bytes->data, bytes->size, ret_digest);
+    if (r == 0)
+        r = lfs_lease_add_blob(c->lease, ret_digest, &c->tool->report);
     if (r < 0)
         return r;
     there = has_blob(c, ret_digest, bytes->size);
@@ -217,6 +229,8 @@ static int prepare(struct creation *c)
     if (r == 0)
         r = chain_of(image->config, &image->chain_id);
     if (r == 0)
+        r = lfs_lease_image(c->store, image, false, &image->lease, report);
+    if (r == 0)
         r = lfs_image_prepare(c->store, image, &options, &tree, report);
     return r < 0 ? name_input(c, r) : 0;
 }
@@ -241,11 +255,21 @@ static int load_base(struct creation *c)
     return r;
 }
 
+static void stat_index(const struct creation *c, struct stat *ret_st)
+{
+    if (fstatat(lfs_store_dirfd(c->store, LFS_DIR_ROOT), "index.json", ret_st, 0) < 0)
+        *ret_st = (struct stat){0};
+}
+
 static int make_all(struct creation *c, struct oci_descriptor *ret_manifest)
 {
     _cleanup_(oci_descriptor_deinit) struct oci_descriptor manifest = {0};
     size_t count = c->request->input_count;
-    int r = load_base(c);
+    int r = lfs_lease_new(c->store, &c->lease, &c->tool->report);
+
+    stat_index(c, &c->index);
+    if (r == 0)
+        r = load_base(c);
 
     for (size_t i = 0; r == 0 && i < count; i++)
         r = make_layer(c, i);
@@ -266,10 +290,34 @@ static int make_all(struct creation *c, struct oci_descriptor *ret_manifest)
     return 0;
 }
 
+static int count_lease(void *userdata, enum lfs_lease_kind kind, const struct oci_digest *digest)
+{
+    (void)userdata;
+    (void)kind;
+    (void)digest;
+    return -EBUSY;
+}
+
+/* False when somebody may have found the new blobs and rely on them: gc takes them then. */
+static bool is_alone(struct creation *c)
+{
+    struct stat now;
+
+    stat_index(c, &now);
+    return now.st_ino == c->index.st_ino && now.st_mtim.tv_sec == c->index.st_mtim.tv_sec &&
+           now.st_mtim.tv_nsec == c->index.st_mtim.tv_nsec &&
+           lfs_lease_each(c->store, count_lease, NULL, NULL) == 0;
+}
+
 static void remove_named(struct creation *c)
 {
+    _cleanup_(fd_closep) int exclusive = -1;
     int root = lfs_store_dirfd(c->store, LFS_DIR_ROOT);
 
+    c->base = lfs_image_free(c->base);
+    c->lease = lfs_lease_free(c->lease);
+    if (c->named_count == 0 || lfs_gc_exclude(c->store, &exclusive, NULL) < 0 || !is_alone(c))
+        return;
     for (size_t i = 0; i < c->named_count; i++) {
         char hex[OCI_DIGEST_STR_MAX], name[OCI_DIGEST_STR_MAX + 16];
 
@@ -288,6 +336,7 @@ static void creation_deinit(struct creation *c)
     buf_deinit(&c->config);
     buf_deinit(&c->manifest);
     (void)lfs_image_free(c->base);
+    (void)lfs_lease_free(c->lease);
 }
 
 int image_create(struct tool *tool, struct lfs_store *store, const struct create_request *request,

@@ -107,6 +107,7 @@ int image_mount(struct tool *tool, struct lfs_store *store, const struct mount_r
         .transport = o->transport,
         .debug = tool->debug && strstr(tool->debug, "libfuse"),
         .print_json = request->print_json,
+        .no_sandbox = request->no_sandbox,
     };
     int r = plan.fuse_options ? resolve_mountpoint(request->mountpoint, &mountpoint, &tool->report)
                               : -ENOMEM;

@@ -13,6 +13,7 @@ struct mount_request {
     struct prepare_options prepare;
     bool foreground;
     bool print_json; /* in the foreground */
+    bool no_sandbox; /* the daemon is not confined */
 };
 
 /* Prepares the image where needed, mounts it and returns when the mount answers, with the JSON that

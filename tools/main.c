@@ -24,6 +24,9 @@ static const struct command *const commands[] = {
     &command_inspect,
     &command_bundle,
     &command_stats,
+    &command_gc,
+    &command_df,
+    &command_validate,
 };
 
 struct global_values {
@@ -45,7 +48,7 @@ static const struct option_def global_options[] = {
         .offset = GLOBAL(debug),
         .value = "all",
         .help = "debug lines on stderr, of some subsystems or all: oci layer tree store fuse read "
-                "mount union; also $LAYERFS_DEBUG"},
+                "mount union registry; also $LAYERFS_DEBUG"},
     {.name = "help",
         .letter = 'h',
         .kind = OPTION_FLAG,
@@ -99,7 +102,13 @@ static void print_command_help(const struct command *c)
 
 static void print_version(void)
 {
-    printf("layerfs %s\n%s\ngzip: %s\n", LAYERFS_VERSION, lfs_fuse_features(), oci_inflate_name());
+    const char *features = lfs_fuse_features();
+    bool passthrough = strstr(features, "passthrough"), uring = strstr(features, "io_uring");
+
+    printf("layerfs %s\n%s\ngzip: %s\n", LAYERFS_VERSION, features, oci_inflate_name());
+    if (!passthrough || !uring)
+        printf("missing in this libfuse: %s%s%s\n", passthrough ? "" : "passthrough",
+            passthrough || uring ? "" : ", ", uring ? "" : "io_uring");
 }
 
 /* 0, or the exit code of a failure whose line is then printed. */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A mount's life in the daemon.
  *
- *     record (locked) ─ runtime directory ─ stats ─ FUSE mount ─ serve … ─ all of it undone
- *                                                        │
- *                      control thread: ready ─ overlay ─ tell the parent; signals; overlay gone
+ *     main thread:   record (locked) ─ runtime directory ─ stats ─┬─ control … ─ all of it undone
+ *                                                                 │
+ *     server thread:                        FUSE mount ─ confined ─ serve …
  *
- * The overlay is mounted by the control thread, because mounting it asks the FUSE mount below,
- * which the main thread serves. An overlay that somebody takes down by umount(8) takes the FUSE
- * mount with it: the control thread watches the mount table. The hidden mount is then only detached
- * and not stopped, so that a container that still holds the overlay keeps its files; the session
- * ends by itself when the last user is gone. */
+ *     control: ready ─ overlay ─ tell the parent ─ confined; signals; overlay gone; server ended
+ *
+ * Two threads, because the one that serves gives up its rights as soon as the kernel has the mount,
+ * and what is left to do needs them: mounting the overlay (which asks the FUSE mount below, so
+ * somebody must serve that already) and taking all down in the end. An overlay that somebody takes
+ * down by umount(8) takes the FUSE mount with it: control watches the mount table. The hidden mount
+ * is then only detached and not stopped, so that a container that still holds the overlay keeps its
+ * files; the session ends by itself when the last user is gone. */
 #include "tools/mount_serve.h"
 
 #include <fcntl.h>
@@ -26,7 +29,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "layerfs/fuse/sandbox.h"
 #include "layerfs/store/mounts.h"
+#include "layerfs/store/uppers.h"
 #include "oci/util/log.h"
 #include "tools/mountinfo.h"
 #include "tools/runtime_dir.h"
@@ -39,12 +44,15 @@ struct serving {
     char *runtime; /* …/<id> */
     struct lfs_stats *stats;
     struct lfs_mount *mount;
-    pthread_t control;
-    int signal_fd, ready_fd, quit_fd; /* what the control thread waits for */
-    int mountinfo_fd;                 /* the same, once there is an overlay; else -1 */
-    int overlay_id;                   /* mount id; 0: no overlay */
-    int error;                        /* the control thread's; read after it was joined */
-    struct report *report; /* written by the control thread while the main thread only serves */
+    pthread_t server;
+    int server_error; /* read after it was joined, as is the next */
+    struct report server_report;
+    int signal_fd, mounted_fd, ready_fd, quit_fd; /* what control waits for */
+    int mountinfo_fd;                             /* the same, once there is an overlay; else -1 */
+    bool mounted;                                 /* there is a mount that can be stopped */
+    int overlay_id;                               /* mount id; 0: no overlay */
+    int error;                                    /* of control */
+    struct report *report;                        /* the same */
 };
 
 static void raise_file_limit(void)
@@ -114,6 +122,9 @@ static int make_record(struct serving *s, struct report *r)
 
     if (err == 0)
         err = lfs_mount_record_create(s->plan->store, &s->record, &s->record_fd, r);
+    if (err == 0 && s->plan->overlay)
+        err = lfs_upper_note(
+            s->plan->store, s->plan->overlay->upper, &s->record.manifest, &s->record.chain_id, r);
     if (err == 0)
         err = runtime_dir_add(s->record.id, lfs_store_path(s->plan->store), &s->runtime, r);
     if (err == 0)
@@ -140,6 +151,7 @@ static int mount_fuse(struct serving *s, struct report *r)
         .data_mode = p->data_mode,
         .transport = p->transport,
         .debug = p->debug,
+        .sandbox = !p->no_sandbox,
     };
 
     return lfs_mount_new(p->tree, p->store, s->stats, &options, &s->mount, r);
@@ -195,8 +207,10 @@ static char *message(const struct serving *s)
 static int become_ready(struct serving *s)
 {
     _cleanup_(freep) char *text = NULL;
-    int err = mount_overlay(s);
+    int err;
 
+    lfs_mount_raise_read_ahead(s->mount);
+    err = mount_overlay(s);
     if (err == 0)
         err = update_record(s);
     if (err == 0 && !(text = message(s)))
@@ -207,6 +221,8 @@ static int become_ready(struct serving *s)
         (void)puts(text);
         (void)fflush(stdout);
     }
+    if (!s->plan->no_sandbox)
+        (void)lfs_sandbox_control();
     daemon_ready(s->daemon, text);
     return 0;
 }
@@ -261,14 +277,21 @@ static void on_mount_table(struct serving *s)
     (void)umount2(s->record.fuse_mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
-static void *control(void *userdata)
+static void on_mounted(struct serving *s)
 {
-    struct serving *s = userdata;
+    uint64_t count;
 
+    s->mounted = read(s->mounted_fd, &count, sizeof(count)) == sizeof(count);
+}
+
+/* Until the server has ended. */
+static void control(struct serving *s)
+{
     for (;;) {
         struct pollfd fds[] = {
             {.fd = s->quit_fd, .events = POLLIN},
-            {.fd = s->signal_fd, .events = POLLIN},
+            {.fd = s->mounted_fd, .events = POLLIN},
+            {.fd = s->mounted ? s->signal_fd : -1, .events = POLLIN},
             {.fd = s->ready_fd, .events = POLLIN},
             {.fd = s->mountinfo_fd, .events = POLLPRI},
         };
@@ -276,12 +299,14 @@ static void *control(void *userdata)
         if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
             continue;
         if (fds[0].revents)
-            return NULL;
+            return;
         if (fds[1].revents)
-            on_signal(s);
+            on_mounted(s);
         if (fds[2].revents)
-            on_ready(s);
+            on_signal(s);
         if (fds[3].revents)
+            on_ready(s);
+        if (fds[4].revents)
             on_mount_table(s);
     }
 }
@@ -312,23 +337,43 @@ static int open_events(struct serving *s)
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return -EINVAL;
     s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    s->mounted_fd = eventfd(0, EFD_CLOEXEC);
     s->ready_fd = eventfd(0, EFD_CLOEXEC);
     s->quit_fd = eventfd(0, EFD_CLOEXEC);
-    return s->signal_fd < 0 || s->ready_fd < 0 || s->quit_fd < 0 ? neg_errno() : 0;
+    return s->signal_fd < 0 || s->mounted_fd < 0 || s->ready_fd < 0 || s->quit_fd < 0 ? neg_errno()
+                                                                                      : 0;
+}
+
+static void *server(void *userdata)
+{
+    struct serving *s = userdata;
+    struct report *r = &s->server_report;
+    int err = mount_fuse(s, r);
+
+    if (err == 0) {
+        wake(s->mounted_fd);
+        err = lfs_mount_run(s->mount, ready, s);
+        if (err < 0)
+            (void)report_context(r, err, "serve %s", s->plan->mountpoint);
+    }
+    s->server_error = err;
+    wake(s->quit_fd);
+    return NULL;
 }
 
 static int serve(struct serving *s, struct report *r)
 {
-    int err = -pthread_create(&s->control, NULL, control, s);
+    int err = -pthread_create(&s->server, NULL, server, s);
 
     if (err < 0)
         return report_errno(r, err, "thread");
-    err = lfs_mount_run(s->mount, ready, s);
-    wake(s->quit_fd);
-    (void)pthread_join(s->control, NULL);
+    control(s);
+    (void)pthread_join(s->server, NULL);
     if (s->error < 0)
         return s->error;
-    return err < 0 ? report_context(r, err, "serve %s", s->plan->mountpoint) : 0;
+    if (s->server_error < 0 && report_is_set(&s->server_report))
+        return report_fail(r, s->server_error, "%s", s->server_report.text);
+    return s->server_error;
 }
 
 /* The record goes last: who waits for it finds everything gone. */
@@ -341,10 +386,13 @@ static void tear_down(struct serving *s)
     if (s->runtime)
         runtime_dir_remove(s->runtime);
     if (s->record_fd >= 0)
+        lfs_image_mark_used(s->plan->store, &s->record.manifest);
+    if (s->record_fd >= 0)
         lfs_mount_record_remove(s->plan->store, s->record.id);
     (void)fd_close(s->record_fd);
     (void)fd_close(s->mountinfo_fd);
     (void)fd_close(s->signal_fd);
+    (void)fd_close(s->mounted_fd);
     (void)fd_close(s->ready_fd);
     (void)fd_close(s->quit_fd);
     free(s->runtime);
@@ -359,6 +407,7 @@ int mount_serve(struct daemon *daemon, void *userdata, struct report *r)
         .report = r,
         .record_fd = -1,
         .signal_fd = -1,
+        .mounted_fd = -1,
         .ready_fd = -1,
         .quit_fd = -1,
         .mountinfo_fd = -1,
@@ -371,8 +420,6 @@ int mount_serve(struct daemon *daemon, void *userdata, struct report *r)
         err = open_events(&s);
     if (err == 0)
         err = make_record(&s, r);
-    if (err == 0)
-        err = mount_fuse(&s, r);
     if (err == 0)
         err = serve(&s, r);
     tear_down(&s);

@@ -23,6 +23,7 @@ struct mount_plan {
     enum lfs_data_mode data_mode;
     enum lfs_transport transport;
     bool debug;
+    bool no_sandbox;
     bool print_json; /* in the foreground: on stdout when ready */
 };
 

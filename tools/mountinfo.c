@@ -113,3 +113,42 @@ int mountinfo_find_id(int id, struct mountinfo *ret_mount)
 {
     return find(NULL, id, ret_mount);
 }
+
+/* The table is read as a whole first: each() may change it. */
+static int read_all(struct mountinfo **ret_mounts, size_t *ret_count)
+{
+    _cleanup_(file_closep) FILE *f = fopen("/proc/self/mountinfo", "re");
+    _cleanup_(freep) char *line = NULL;
+    size_t size = 0;
+
+    if (!f)
+        return neg_errno();
+    while (getline(&line, &size, f) > 0) {
+        struct mountinfo m, *mounts;
+
+        if (mountinfo_parse(line, &m) < 0)
+            continue;
+        mounts = reallocarray(*ret_mounts, *ret_count + 1, sizeof(m));
+        if (!mounts) {
+            mountinfo_deinit(&m);
+            return -ENOMEM;
+        }
+        *ret_mounts = mounts;
+        mounts[(*ret_count)++] = m;
+    }
+    return 0;
+}
+
+int mountinfo_each(int (*each)(void *userdata, const struct mountinfo *mount), void *userdata)
+{
+    struct mountinfo *mounts = NULL;
+    size_t count = 0;
+    int r = read_all(&mounts, &count);
+
+    for (size_t i = count; r == 0 && i-- > 0;)
+        r = each(userdata, &mounts[i]);
+    while (count > 0)
+        mountinfo_deinit(&mounts[--count]);
+    free(mounts);
+    return r;
+}

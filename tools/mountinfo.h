@@ -21,4 +21,8 @@ int mountinfo_find(const char *mountpoint, struct mountinfo *ret_mount);
 /* The mount of this id. -ENOENT. */
 int mountinfo_find_id(int id, struct mountinfo *ret_mount);
 
+/* Calls each() for every mount of now, topmost first, until it returns other than 0. */
+int mountinfo_each(
+    int (*each)(void *userdata, const struct mountinfo *mount), void *userdata);
+
 #endif

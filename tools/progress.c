@@ -18,14 +18,14 @@ enum { REDRAW_MS = 100, BAR_MAX = 40 };
 
 struct item {
     char name[PROGRESS_NAME_MAX]; /* "pull layer 5f70bf18a086" */
-    uint64_t done, total, begun_ms;
+    uint64_t done, total, begun_ms, shown_ms;
     bool active;
 };
 
 struct progress {
     struct lfs_progress callbacks;
     const char *verb;
-    bool quiet, terminal;
+    bool quiet, terminal, json;
     pthread_mutex_t lock; /* protects everything below, and what is on the screen */
     struct item *items;
     size_t count;
@@ -172,6 +172,33 @@ static struct item *find_item(struct progress *p, const char *name)
     return &items[p->count++];
 }
 
+static void print_event(
+    struct item *item, enum lfs_progress_kind kind, const char *name, uint64_t done, uint64_t total)
+{
+    static const char *const events[] = {
+        [LFS_PROGRESS_BEGIN] = "begin",
+        [LFS_PROGRESS_BYTES] = "bytes",
+        [LFS_PROGRESS_DONE] = "done",
+        [LFS_PROGRESS_EXISTS] = "exists",
+    };
+    uint64_t now = now_ms();
+    json_t *json;
+    char *text;
+
+    if (kind == LFS_PROGRESS_BYTES && now - item->shown_ms < REDRAW_MS)
+        return;
+    item->shown_ms = now;
+    json = json_pack("{s:s, s:s, s:I}", "event", events[kind], "name", name, "done",
+        (json_int_t)(kind == LFS_PROGRESS_EXISTS ? 0 : done));
+    if (json && total != UINT64_MAX)
+        (void)json_object_set_new(json, "total", json_integer((json_int_t)total));
+    text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    if (text)
+        (void)fprintf(stderr, "%s\n", text);
+    free(text);
+    json_decref(json);
+}
+
 static void apply(struct progress *p, struct item *item, enum lfs_progress_kind kind, uint64_t done,
     uint64_t total)
 {
@@ -208,7 +235,9 @@ void progress_show(struct progress *p, enum lfs_progress_kind kind, const char *
     (void)snprintf(full, sizeof(full), "%s %s", p->verb, name);
     pthread_mutex_lock(&p->lock);
     item = find_item(p, full);
-    if (item) {
+    if (item && p->json) {
+        print_event(item, kind, name, done, total);
+    } else if (item) {
         apply(p, item, kind, done, total);
         redraw(p);
     }
@@ -237,6 +266,12 @@ int progress_new(const char *verb, bool quiet, struct progress **ret_progress)
     (void)pthread_mutex_init(&p->lock, NULL);
     *ret_progress = p;
     return 0;
+}
+
+void progress_set_json(struct progress *p)
+{
+    p->json = true;
+    p->terminal = false;
 }
 
 const struct lfs_progress *progress_callbacks(struct progress *p)

@@ -10,6 +10,10 @@ struct progress;
 /* verb: "prepare", "pull". quiet: shows nothing. -ENOMEM. */
 int progress_new(const char *verb, bool quiet, struct progress **ret_progress);
 
+/* Shows each step as a line of JSON on stderr instead: {"event", "name", "done", "total"}, with the
+ * events begin, bytes (at most ten times a second for each), done and exists. */
+void progress_set_json(struct progress *p);
+
 /* For lfs_ingest_options; valid until progress_free(). Thread-safe. */
 const struct lfs_progress *progress_callbacks(struct progress *p);
 

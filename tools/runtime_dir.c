@@ -108,3 +108,36 @@ int runtime_dir_each_store(int (*each)(void *userdata, const char *store_path), 
     }
     return r;
 }
+
+/* True when <base>/<id> is of a mount of the store. */
+static bool is_of_store(int base, const char *id, const char *store_path)
+{
+    char name[PATH_MAX], store[PATH_MAX];
+    ssize_t n;
+
+    if (snprintf(name, sizeof(name), "%s/store", id) >= (int)sizeof(name))
+        return false;
+    n = readlinkat(base, name, store, sizeof(store) - 1);
+    if (n <= 0)
+        return false;
+    store[n] = '\0';
+    return strcmp(store, store_path) == 0;
+}
+
+void runtime_dir_sweep(const char *store_path, struct lfs_store *store,
+    bool (*exists)(struct lfs_store *store, const char *id))
+{
+    _cleanup_(freep) char *path = runtime_path();
+    _cleanup_(dir_closep) DIR *dir = path ? opendir(path) : NULL;
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        char name[PATH_MAX];
+
+        if (entry->d_name[0] == '.' || !is_of_store(dirfd(dir), entry->d_name, store_path) ||
+            exists(store, entry->d_name))
+            continue;
+        if (snprintf(name, sizeof(name), "%s/%s", path, entry->d_name) < (int)sizeof(name))
+            runtime_dir_remove(name);
+    }
+}

@@ -8,7 +8,7 @@
 #ifndef TOOLS_RUNTIME_DIR_H
 #define TOOLS_RUNTIME_DIR_H
 
-#include "oci/util/report.h"
+#include "layerfs/store/store.h"
 
 /* The directory, made with mode 0700 when missing; one that others own or can write is refused.
  * *ret_path is to be freed. */
@@ -22,5 +22,9 @@ void runtime_dir_remove(const char *path);
 
 /* Calls each() with the store of every entry until it returns other than 0, which is returned. */
 int runtime_dir_each_store(int (*each)(void *userdata, const char *store_path), void *userdata);
+
+/* Removes the directories of this store's mounts that have no record: exists() tells. */
+void runtime_dir_sweep(const char *store_path, struct lfs_store *store,
+    bool (*exists)(struct lfs_store *store, const char *id));
 
 #endif

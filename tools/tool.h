@@ -46,9 +46,9 @@ struct command {
     int (*run)(struct tool *tool, const void *values, char **args, int arg_count);
 };
 
-extern const struct command command_bundle, command_create, command_images, command_inspect,
-    command_mount, command_prepare, command_pull, command_rm, command_stats, command_tag,
-    command_umount;
+extern const struct command command_bundle, command_create, command_df, command_gc, command_images,
+    command_inspect, command_mount, command_prepare, command_pull, command_rm, command_stats,
+    command_tag, command_umount, command_validate;
 
 /* Sets the text and returns EXIT_CODE_USAGE. */
 int tool_usage(struct tool *tool, const char *fmt, ...) _printf_(2, 3);

@@ -33,6 +33,7 @@ struct lfs_mount_options {
     enum lfs_transport transport;
     unsigned threads; /* workers over /dev/fuse; 0: by the number of cores */
     bool debug;       /* libfuse's own debug output */
+    bool sandbox;     /* confine the calling thread and those that serve, see sandbox.h */
 };
 
 struct lfs_mount;
@@ -43,7 +44,8 @@ int lfs_transport_enable_uring(struct report *r);
 
 /* Mounts: tree and store are borrowed and must outlive it; stats may be shared memory. When it
  * returns 0 the kernel has the mount, and data mode and transport are agreed on, but nobody answers
- * yet. It starts threads, so a process that forks does that before. -EPERM, -ENOENT, -EBUSY, … with
+ * yet. It starts threads, so a process that forks does that before. With the sandbox it confines the
+ * calling thread. -EPERM, -ENOENT, -EBUSY, … with
  * a text; -EOPNOTSUPP when a data mode or transport that was asked for by name cannot be had. */
 int lfs_mount_new(const struct lfs_tree *tree, const struct lfs_store *store,
     struct lfs_stats *stats, const struct lfs_mount_options *options, struct lfs_mount **ret_mount,
@@ -57,7 +59,10 @@ int lfs_mount_run(struct lfs_mount *m, void (*ready)(void *userdata), void *user
 /* Ends lfs_mount_run() from another thread. */
 void lfs_mount_stop(struct lfs_mount *m);
 
-/* Unmounts if still mounted, and frees. */
+/* Once it answers: longer reads ahead. Needs the right to, which the threads that serve lack. */
+void lfs_mount_raise_read_ahead(const struct lfs_mount *m);
+
+/* Unmounts if still mounted, and frees. Unmounting takes a thread that is not confined. */
 struct lfs_mount *lfs_mount_free(struct lfs_mount *m);
 DEFINE_CLEANUP(struct lfs_mount *, lfs_mount_free)
 

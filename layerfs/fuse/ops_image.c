@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "layerfs/fuse/attr.h"
+#include "layerfs/fuse/flight.h"
 #include "layerfs/fuse/ops.h"
 #include "layerfs/fuse/read_path.h"
 
@@ -26,6 +27,7 @@ struct lfs_mount *lfs_begin(fuse_req_t req, unsigned opcode)
     struct lfs_mount *m = fuse_req_userdata(req);
 
     trim_sometimes(m);
+    lfs_flight_begin(m->stats, opcode);
     if (!lfs_request_is_uring(req))
         return m;
     atomic_fetch_add_explicit(&m->stats->requests[opcode], 1, memory_order_relaxed);
@@ -48,11 +50,21 @@ void lfs_reply_error(struct lfs_mount *m, fuse_req_t req, int error)
         lfs_stats_add(m->stats, LFS_COUNT_ERRORS, 1);
     }
     (void)fuse_reply_err(req, -error);
+    lfs_flight_end();
 }
 
 void lfs_reply_data(fuse_req_t req, const void *data, size_t size)
 {
     (void)fuse_reply_buf(req, data, size);
+    lfs_flight_end();
+}
+
+int lfs_reply_open(fuse_req_t req, const struct fuse_file_info *fi)
+{
+    int r = fuse_reply_open(req, fi);
+
+    lfs_flight_end();
+    return r;
 }
 
 int lfs_reply_buffer_take(
@@ -122,6 +134,7 @@ static void op_forget(fuse_req_t req, fuse_ino_t ino _unused_, uint64_t nlookup 
 {
     (void)lfs_begin(req, FUSE_FORGET);
     fuse_reply_none(req);
+    lfs_flight_end();
 }
 
 static void op_forget_multi(
@@ -129,6 +142,7 @@ static void op_forget_multi(
 {
     (void)lfs_begin(req, FUSE_BATCH_FORGET);
     fuse_reply_none(req);
+    lfs_flight_end();
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi _unused_)
@@ -179,7 +193,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fi->fh = LFS_HANDLE_CACHED;
         fi->keep_cache = 1;
         fi->noflush = 1;
-        (void)fuse_reply_open(req, fi);
+        (void)lfs_reply_open(req, fi);
     }
 }
 
@@ -216,7 +230,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino _unused_, struct fuse_file
     }
     fi->cache_readdir = 1;
     fi->keep_cache = 1;
-    (void)fuse_reply_open(req, fi);
+    (void)lfs_reply_open(req, fi);
 }
 
 static void op_releasedir(
@@ -273,18 +287,21 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino _unused_)
     };
 
     (void)fuse_reply_statfs(req, &st);
+    lfs_flight_end();
 }
 
 /* Replies with a value as the xattr calls want it: size 0 asks for the length. */
 static void reply_value(
     struct lfs_mount *m, fuse_req_t req, const void *value, size_t value_size, size_t size)
 {
-    if (size == 0)
+    if (size == 0) {
         (void)fuse_reply_xattr(req, value_size);
-    else if (size < value_size)
+        lfs_flight_end();
+    } else if (size < value_size) {
         lfs_reply_error(m, req, -ERANGE);
-    else
+    } else {
         lfs_reply_data(req, value, value_size);
+    }
 }
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "layerfs/fuse/flight.h"
 #include "layerfs/fuse/session.h"
 #include "oci/util/io.h"
 
@@ -48,6 +49,7 @@ struct lfs_open {
     struct lfs_io io; /* first, so that done() finds the rest */
     struct lfs_mount *mount;
     fuse_req_t req;
+    struct lfs_flight flight;
     uint64_t number;
     uint64_t size; /* bytes the file must have: nobody checks what the kernel reads itself */
     char name[LFS_OBJECT_NAME_MAX];
@@ -190,6 +192,15 @@ static void refer(struct lfs_passthrough *p, struct backing *b)
     b->opens++;
 }
 
+static void count_open(struct lfs_mount *m, uint64_t number)
+{
+    struct lfs_inode inode;
+
+    lfs_stats_add(m->stats, LFS_COUNT_PASSTHROUGH_OPENS, 1);
+    if (lfs_tree_inode(m->tree, number, &inode) == 0)
+        lfs_stats_add(m->stats, LFS_COUNT_PASSTHROUGH_BYTES, inode.size);
+}
+
 static void reply_open(struct lfs_mount *m, fuse_req_t req, uint64_t number, int id)
 {
     const enum lfs_handle handle = id > 0 ? LFS_HANDLE_PASSTHROUGH : LFS_HANDLE_TRACKED;
@@ -201,8 +212,8 @@ static void reply_open(struct lfs_mount *m, fuse_req_t req, uint64_t number, int
     };
 
     if (id > 0)
-        lfs_stats_add(m->stats, LFS_COUNT_PASSTHROUGH_OPENS, 1);
-    if (fuse_reply_open(req, &fi) == -ENOENT) /* interrupted: there will be no RELEASE */
+        count_open(m, number);
+    if (lfs_reply_open(req, &fi) == -ENOENT) /* interrupted: there will be no RELEASE */
         lfs_passthrough_release(m, number, handle);
 }
 
@@ -277,6 +288,7 @@ static void open_done(struct lfs_io *io, int result)
     struct lfs_open *open = (struct lfs_open *)io;
     int id = result < 0 ? result : register_object(open, result);
 
+    lfs_flight_resume(open->flight);
     if (id < 0)
         lfs_reply_error(open->mount, open->req, id == -ENOENT ? -EIO : id);
     else
@@ -302,6 +314,7 @@ void lfs_passthrough_open(struct lfs_mount *m, fuse_req_t req, const struct lfs_
         .io = {.kind = LFS_IO_OPEN, .done = open_done, .name = open->name},
         .mount = m,
         .req = req,
+        .flight = lfs_flight_take(),
         .number = inode->number,
         .size = inode->size,
     };

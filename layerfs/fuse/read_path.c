@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "layerfs/fuse/flight.h"
 #include "oci/util/log.h"
 
 /* A READ that waits for the disk. */
@@ -22,6 +23,7 @@ struct lfs_read {
     struct lfs_io io; /* first, so that done() finds the rest */
     struct lfs_mount *mount;
     fuse_req_t req;
+    struct lfs_flight flight;
     struct lfs_fd_ref file; /* of an object; a pack is nobody's to give back */
     uint32_t digest;        /* of an object: its key in the fd cache */
     char name[LFS_OBJECT_NAME_MAX];
@@ -86,6 +88,7 @@ static void finish(struct lfs_read *read, int error)
 {
     struct lfs_mount *m = read->mount;
 
+    lfs_flight_resume(read->flight);
     if (error < 0)
         lfs_reply_error(m, read->req, error);
     else
@@ -157,6 +160,7 @@ static void read_later(struct lfs_mount *m, fuse_req_t req, const struct extent 
             .done = read_done},
         .mount = m,
         .req = req,
+        .flight = lfs_flight_take(),
         .file = e->file,
         .digest = e->digest,
     };
@@ -190,6 +194,7 @@ static bool read_at_once(struct lfs_mount *m, fuse_req_t req, const struct exten
     n = preadv2(e->fd, &iov, 1, (off_t)e->offset, RWF_NOWAIT);
     if (n == (ssize_t)e->size) {
         lfs_stats_add(m->stats, LFS_COUNT_READ_CACHED, 1);
+        lfs_stats_add(m->stats, LFS_COUNT_READ_CACHED_BYTES, e->size);
         lfs_reply_data(req, buffer.data, e->size);
     }
     lfs_reply_buffer_give(&buffer);

@@ -372,6 +372,12 @@ void lfs_reader_stop(struct lfs_reader *reader)
     reader->thread_count = 0;
 }
 
+void lfs_reader_watch(struct lfs_reader *reader, struct pool_gauge *small, struct pool_gauge *large)
+{
+    pool_watch(&reader->small, small);
+    pool_watch(&reader->large, large);
+}
+
 uint32_t lfs_reader_buffers_peak(struct lfs_reader *reader)
 {
     return pool_get_stats(&reader->small).peak + pool_get_stats(&reader->large).peak;

@@ -40,6 +40,10 @@ enum { LFS_READER_SIZE_MAX = 1 << 20 };
 
 int lfs_reader_new(struct lfs_reader **ret_reader);
 
+/* From then on the gauges follow the lent buffers of both sizes. They must outlive the reader. */
+void lfs_reader_watch(
+    struct lfs_reader *reader, struct pool_gauge *small, struct pool_gauge *large);
+
 /* Hands a request over. After lfs_reader_stop(), done() is called at once with -ESHUTDOWN. */
 void lfs_reader_submit(struct lfs_reader *reader, struct lfs_io *io);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of an image mount.
  *
- *     lfs_mount_new    packs open, mounted, INIT answered     (so all that can be refused is known)
+ *     lfs_mount_new    packs open, mounted, confined, INIT answered   (all that can be refused is known)
  *     lfs_mount_run    workers, one stat of the own root: it tells the transport, and that we answer
  *     lfs_mount_free   workers gone │ reads done │ connection closed │ session freed
  *
@@ -20,6 +20,7 @@
 #include "layerfs/fuse/mount_args.h"
 #include "layerfs/fuse/ops.h"
 #include "layerfs/fuse/read_path.h"
+#include "layerfs/fuse/sandbox.h"
 #include "oci/util/log.h"
 
 enum {
@@ -61,7 +62,13 @@ static int make_pools(struct lfs_mount *m)
         r = pool_init(&m->reads, lfs_read_size, REQUESTS_KEPT, UINT32_MAX);
     if (r == 0)
         r = pool_init(&m->opens, lfs_open_size, REQUESTS_KEPT, UINT32_MAX);
-    return r;
+    if (r < 0)
+        return r;
+    pool_watch(&m->small_buffers, &m->stats->pools[LFS_POOL_SMALL_BUFFERS]);
+    pool_watch(&m->large_buffers, &m->stats->pools[LFS_POOL_LARGE_BUFFERS]);
+    pool_watch(&m->reads, &m->stats->pools[LFS_POOL_READS]);
+    pool_watch(&m->opens, &m->stats->pools[LFS_POOL_OPENS]);
+    return 0;
 }
 
 static int check_wishes(const struct lfs_mount *m, struct report *r)
@@ -170,8 +177,6 @@ static int prepare(struct lfs_mount *m, struct report *r)
         err = lfs_packs_open(m, r);
     if (err == 0)
         err = lfs_fd_cache_new(fd_capacity(m), m->stats, &m->fds);
-    if (err == 0)
-        err = lfs_reader_new(&m->reader);
     if (err == 0 && m->data_mode == LFS_DATA_MODE_PASSTHROUGH)
         err = lfs_passthrough_new(m, &m->passthrough);
     if (err == 0)
@@ -179,6 +184,41 @@ static int prepare(struct lfs_mount *m, struct report *r)
     if (err == 0 && lfs_tree_size(m->tree) <= PREFETCH_MAX)
         lfs_tree_prefetch(m->tree);
     return err;
+}
+
+static int make_reader(struct lfs_mount *m)
+{
+    int r = lfs_reader_new(&m->reader);
+
+    if (r == 0)
+        lfs_reader_watch(m->reader, &m->stats->pools[LFS_POOL_DISK_SMALL],
+            &m->stats->pools[LFS_POOL_DISK_LARGE]);
+    return r;
+}
+
+static bool store_is_foreign(const struct lfs_mount *m)
+{
+    struct stat st;
+
+    return fstat(lfs_store_dirfd(m->store, LFS_DIR_OBJECTS), &st) < 0 || st.st_uid != geteuid();
+}
+
+/* From here on nothing is needed but objects, and all threads to come inherit it. */
+static void confine(struct lfs_mount *m)
+{
+    const struct lfs_sandbox sandbox = {
+        .objects_fd = lfs_store_dirfd(m->store, LFS_DIR_OBJECTS),
+        .foreign_store = store_is_foreign(m),
+        .backing_files = m->data_mode == LFS_DATA_MODE_PASSTHROUGH,
+    };
+
+    atomic_store(&m->stats->confined, lfs_sandbox_serve(&sandbox));
+}
+
+static int open_root(struct lfs_mount *m, struct report *r)
+{
+    m->root_fd = open(m->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return m->root_fd < 0 ? report_errno(r, neg_errno(), "%s", m->mountpoint) : 0;
 }
 
 static int open_mount(
@@ -194,6 +234,12 @@ static int open_mount(
         err = lfs_loop_init(&m->loop, m->session, m->stats);
     if (err == 0)
         err = mount_session(m, r);
+    if (err == 0)
+        err = open_root(m, r);
+    if (err == 0 && options->sandbox)
+        confine(m);
+    if (err == 0)
+        err = make_reader(m);
     if (err == 0)
         err = answer_init(m, r);
     if (err == 0)
@@ -220,6 +266,7 @@ int lfs_mount_new(const struct lfs_tree *tree, const struct lfs_store *store,
         .has_xattrs = lfs_tree_features(tree) & LFS_TREE_HAS_XATTRS,
         .file_bytes = lfs_tree_file_bytes(tree),
         .mountpoint = strdup(options->mountpoint),
+        .root_fd = -1,
     };
     if (!m->mountpoint)
         return -ENOMEM;
@@ -231,12 +278,14 @@ int lfs_mount_new(const struct lfs_tree *tree, const struct lfs_store *store,
 }
 
 /* FUSE's default is 128 KiB. A failure costs speed only, so it is none. */
-static void raise_read_ahead(const struct lfs_mount *m)
+void lfs_mount_raise_read_ahead(const struct lfs_mount *m)
 {
     char path[64], text[16];
     _cleanup_(fd_closep) int fd = -1;
     int n;
 
+    if (m->data_mode != LFS_DATA_MODE_CACHED)
+        return;
     (void)snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major(m->device),
         minor(m->device));
     n = snprintf(text, sizeof(text), "%d\n", READ_AHEAD_KB);
@@ -252,11 +301,11 @@ static int prove(struct lfs_mount *m)
 {
     struct stat st;
 
-    if (stat(m->mountpoint, &st) < 0)
+    if (fstatat(m->root_fd, "", &st, AT_EMPTY_PATH) < 0)
         return neg_errno();
+    m->root_fd = fd_close(m->root_fd); /* or the mount would be in use */
     m->device = st.st_dev;
-    if (m->data_mode == LFS_DATA_MODE_CACHED)
-        raise_read_ahead(m);
+    atomic_store(&m->stats->device, minor(st.st_dev));
     if (atomic_load(&m->stats->transport) == LFS_TRANSPORT_URING)
         return 0;
     atomic_store(&m->stats->transport, LFS_TRANSPORT_DEV);
@@ -297,6 +346,7 @@ void lfs_mount_stop(struct lfs_mount *m)
 
 static void close_connection(struct lfs_mount *m)
 {
+    m->root_fd = fd_close(m->root_fd);
     if (m->reader)
         lfs_reader_stop(m->reader);
     lfs_passthrough_stop(m->passthrough);

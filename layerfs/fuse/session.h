@@ -26,6 +26,8 @@ struct lfs_mount {
     int error;             /* of INIT */
     struct report *report; /* of lfs_mount_new(); NULL when that is over */
     dev_t device;          /* of the mounted file system; 0 before it answered */
+    int root_fd;           /* O_PATH of its root until it answered: a confined thread may be unable
+                              to go there by name; -1 after */
     char *mountpoint;
     unsigned threads;
     uint64_t file_bytes;
@@ -50,9 +52,11 @@ extern const struct fuse_lowlevel_ops lfs_image_ops;
 /* The init handler, see negotiate.c. */
 void lfs_mount_negotiate(void *userdata, struct fuse_conn_info *conn);
 
-/* Every reply goes through these, so that errors are counted. Exactly one a request. */
+/* Every reply goes through these, so that errors are counted and requests timed; another one is
+ * followed by lfs_flight_end(). Exactly one a request. */
 void lfs_reply_error(struct lfs_mount *m, fuse_req_t req, int error);
 void lfs_reply_data(fuse_req_t req, const void *data, size_t size);
+int lfs_reply_open(fuse_req_t req, const struct fuse_file_info *fi); /* as fuse_reply_open() */
 
 /* A buffer for the reply to req: the ring's, else from a pool. NULL: out of memory. At least size
  * bytes, which is at most LFS_READER_SIZE_MAX. */

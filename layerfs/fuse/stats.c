@@ -69,16 +69,28 @@ static const char *const counter_names[] = {
     [LFS_COUNT_READ_PACK_BYTES] = "read_pack_bytes",
     [LFS_COUNT_READ_OBJECT_BYTES] = "read_object_bytes",
     [LFS_COUNT_READ_CACHED] = "read_cached",
+    [LFS_COUNT_READ_CACHED_BYTES] = "read_cached_bytes",
     [LFS_COUNT_READ_ASYNC] = "read_async",
     [LFS_COUNT_FD_HITS] = "fd_hits",
     [LFS_COUNT_FD_MISSES] = "fd_misses",
     [LFS_COUNT_FD_EVICTIONS] = "fd_evictions",
     [LFS_COUNT_PASSTHROUGH_OPENS] = "passthrough_opens",
+    [LFS_COUNT_PASSTHROUGH_BYTES] = "passthrough_bytes",
     [LFS_COUNT_STORED_BYTES] = "stored_bytes",
     [LFS_COUNT_ERRORS] = "errors",
     [LFS_COUNT_BUFFERS_PEAK] = "buffers_peak",
 };
 _Static_assert(ARRAY_SIZE(counter_names) == LFS_COUNTERS, "every counter has a name");
+
+static const char *const pool_names[] = {
+    [LFS_POOL_SMALL_BUFFERS] = "small_buffers",
+    [LFS_POOL_LARGE_BUFFERS] = "large_buffers",
+    [LFS_POOL_READS] = "reads",
+    [LFS_POOL_OPENS] = "opens",
+    [LFS_POOL_DISK_SMALL] = "disk_small",
+    [LFS_POOL_DISK_LARGE] = "disk_large",
+};
+_Static_assert(ARRAY_SIZE(pool_names) == LFS_POOLS, "every pool has a name");
 
 const char *lfs_stats_opcode_name(unsigned opcode)
 {
@@ -88,6 +100,27 @@ const char *lfs_stats_opcode_name(unsigned opcode)
 const char *lfs_counter_name(enum lfs_counter counter)
 {
     return (unsigned)counter < LFS_COUNTERS ? counter_names[counter] : NULL;
+}
+
+const char *lfs_pool_name(enum lfs_stats_pool pool)
+{
+    return (unsigned)pool < LFS_POOLS ? pool_names[pool] : NULL;
+}
+
+const char *lfs_confined_name(unsigned bit)
+{
+    switch (bit) {
+    case LFS_CONFINED_NO_NEW_PRIVS:
+        return "no_new_privs";
+    case LFS_CONFINED_CAPABILITIES:
+        return "capabilities";
+    case LFS_CONFINED_SECCOMP:
+        return "seccomp";
+    case LFS_CONFINED_LANDLOCK:
+        return "landlock";
+    default:
+        return NULL;
+    }
 }
 
 static int map(int fd, int protection, void **ret_map)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "layerfs/store/layers.h"
 #include "layerfs/tree/builder.h"
@@ -17,6 +18,7 @@ struct lfs_image *lfs_image_free(struct lfs_image *image)
         return NULL;
     (void)oci_manifest_free(image->manifest);
     (void)oci_config_free(image->config);
+    (void)lfs_lease_free(image->lease);
     oci_descriptor_deinit(&image->descriptor);
     free(image);
     return NULL;
@@ -51,18 +53,37 @@ static int load_documents(struct lfs_store *store, struct lfs_image *image, stru
     return err == 0 ? complete(image, r) : err;
 }
 
+/* A name that is no tag may be short for one. The text of the failure stays the first one's. */
+static int find_by_reference(struct lfs_store *store, const char *name,
+    const struct oci_platform *platform, struct oci_descriptor *ret_descriptor, struct report *r)
+{
+    _cleanup_(freep) char *tag = lfs_image_find_tag(store, name);
+
+    if (!tag)
+        return -ENOMEM;
+    if (strcmp(tag, name) == 0)
+        return -ENOENT;
+    return oci_layout_find(lfs_store_layout(store), tag, platform, ret_descriptor, r);
+}
+
 int lfs_image_load(struct lfs_store *store, const char *name, const struct oci_platform *platform,
     struct lfs_image **ret_image, struct report *r)
 {
     _cleanup_(lfs_image_freep) struct lfs_image *image = calloc(1, sizeof(*image));
-    int err;
+    _cleanup_(fd_closep) int hold = -1;
+    int err = image ? lfs_gc_hold(store, &hold, r) : -ENOMEM;
 
-    if (!image)
-        return -ENOMEM;
-    err = oci_layout_find(lfs_store_layout(store), name, platform, &image->descriptor, r);
+    if (err == 0)
+        err = oci_layout_find(lfs_store_layout(store), name, platform, &image->descriptor, r);
+    if (err == -ENOENT && name)
+        err = find_by_reference(store, name, platform, &image->descriptor, r);
     if (err < 0)
         return err;
+    if (r)
+        *r = REPORT_INIT; /* of the name as it was given */
     err = load_documents(store, image, r);
+    if (err == 0)
+        err = lfs_lease_image(store, image, true, &image->lease, r);
     if (err < 0)
         return name ? report_context(r, err, "image %s", name) : err;
     *ret_image = TAKE_PTR(image);
@@ -187,6 +208,12 @@ static int open_remote_blob(void *userdata, const struct oci_descriptor *blob,
     return oci_image_source_open_blob(userdata, blob, ret_source, r);
 }
 
+static int open_remote_blob_at(void *userdata, const struct oci_descriptor *blob, uint64_t offset,
+    struct oci_source **ret_source, struct report *r)
+{
+    return oci_image_source_open_blob_at(userdata, blob, offset, ret_source, r);
+}
+
 /* Reads a document from the source, its size and digest checked. */
 static int read_document(struct oci_image_source *source, const struct oci_descriptor *descriptor,
     struct buf *b, struct report *r)
@@ -228,7 +255,7 @@ static int copy_descriptor(const struct oci_descriptor *from, struct oci_descrip
 }
 
 /* What a source offers, as an image; *config gets the bytes of its config. */
-static int load_remote(struct oci_image_source *source, struct buf *config,
+int lfs_image_load_source(struct oci_image_source *source, struct buf *config,
     struct lfs_image **ret_image, struct report *r)
 {
     _cleanup_(lfs_image_freep) struct lfs_image *image = calloc(1, sizeof(*image));
@@ -248,8 +275,7 @@ static int load_remote(struct oci_image_source *source, struct buf *config,
     return 0;
 }
 
-/* Writes a document whose digest was or is now checked. */
-static int put_document(struct lfs_store *store, const char *kind, const struct buf *b,
+int lfs_image_put_document(struct lfs_store *store, const char *kind, const struct buf *b,
     const struct oci_digest *digest, struct report *r)
 {
     _cleanup_(oci_blob_writer_freep) struct oci_blob_writer *w = NULL;
@@ -280,6 +306,7 @@ static int import_layers(struct lfs_store *store, struct oci_image_source *sourc
         .config = image->config,
         .store_blobs = !(options && options->drop_blobs),
         .open = open_remote_blob,
+        .open_at = oci_image_source_can_resume(source) ? open_remote_blob_at : NULL,
         .userdata = source,
     };
     int err = lfs_layers_ensure(store, &input, options, r);
@@ -297,16 +324,33 @@ int lfs_image_import(struct lfs_store *store, struct oci_image_source *source, c
 
     if (tag && !oci_tag_is_valid(tag))
         return report_fail(r, -EINVAL, "%s is not a valid tag", tag);
-    err = load_remote(source, &config, &image, r);
+    err = lfs_image_load_source(source, &config, &image, r);
+    if (err == 0)
+        err = options && options->lease ? lfs_lease_add_image(options->lease, image, r)
+                                        : lfs_lease_image(store, image, false, &image->lease, r);
     if (err == 0)
         err = import_layers(store, source, image, options, r);
     if (err == 0)
-        err = put_document(store, "config", &config, &image->manifest->config.digest, r);
+        err = lfs_image_put_document(store, "config", &config, &image->manifest->config.digest, r);
     if (err == 0)
-        err = put_document(store, "manifest", &source->manifest, &image->descriptor.digest, r);
-    if (err == 0)
+        err = lfs_image_put_document(
+            store, "manifest", &source->manifest, &image->descriptor.digest, r);
+    if (err == 0 && (tag || !options || !options->no_entry))
         err = lfs_image_tag(store, &image->descriptor, tag, r);
     if (err == 0 && ret_descriptor)
         err = copy_descriptor(&image->descriptor, ret_descriptor);
     return err;
+}
+
+void lfs_image_mark_used(struct lfs_store *store, const struct oci_digest *manifest)
+{
+    _cleanup_(fd_closep) int fd = -1;
+    char key[LFS_KEY_MAX];
+    int used = lfs_store_dirfd(store, LFS_DIR_USED);
+
+    if (used < 0 || lfs_store_is_read_only(store) || lfs_store_key(manifest, key) < 0)
+        return;
+    fd = openat(used, key, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0 || futimens(fd, NULL) < 0)
+        log_debug(LOG_STORE, "used/%s: %s", key, strerror(errno));
 }

@@ -45,17 +45,24 @@ struct ingest {
     struct oci_hash *small_hash; /* of small contents */
     struct oci_digest blob_seen; /* NONE until the blob was read to its end */
     uint64_t blob_bytes;         /* read so far */
+    uint64_t resumed;            /* of these, from partial/ */
     uint8_t small[LFS_PACK_LIMIT];
 };
+
+/* All but the lock. */
+static void staged_clear(struct lfs_staged_layer *staged)
+{
+    staged->blob = oci_blob_writer_free(staged->blob);
+    staged->objects = lfs_object_writer_free(staged->objects);
+    staged->pack = lfs_pack_writer_free(staged->pack);
+    io_tmp_deinit(&staged->tree);
+}
 
 struct lfs_staged_layer *lfs_staged_layer_free(struct lfs_staged_layer *staged)
 {
     if (!staged)
         return NULL;
-    (void)oci_blob_writer_free(staged->blob);
-    (void)lfs_object_writer_free(staged->objects);
-    (void)lfs_pack_writer_free(staged->pack);
-    io_tmp_deinit(&staged->tree);
+    staged_clear(staged);
     staged->lock_fd = fd_close(staged->lock_fd);
     free(staged);
     return NULL;
@@ -105,7 +112,7 @@ static int sink_blob(void *userdata, const uint8_t *data, size_t size, struct re
 
     if (g->input->cancelled && atomic_load_explicit(g->input->cancelled, memory_order_relaxed))
         return report_fail(r, -ECANCELED, "%s: cancelled", g->staged->name);
-    if (g->staged->blob)
+    if (g->staged->blob && g->blob_bytes >= g->resumed)
         err = oci_blob_writer_write(g->staged->blob, data, size);
     if (err < 0)
         return report_errno(r, err, "%s: write blob", g->staged->name);
@@ -122,13 +129,38 @@ static int sink_tar(void *userdata, const uint8_t *data, size_t size, struct rep
     return err < 0 ? report_errno(r, err, "%s: hash", g->staged->name) : 0;
 }
 
+/* What an earlier try has left, then the rest. */
+static int open_resumed(struct ingest *g, struct oci_source **ret_source, struct report *r)
+{
+    const struct lfs_layer_input *input = g->input;
+    struct oci_source *kept = NULL, *rest = NULL;
+    int fd = oci_blob_writer_reopen(g->staged->blob);
+    int err = fd < 0 ? fd : oci_source_file(fd, 0, g->resumed, &kept);
+
+    if (err < 0)
+        return report_errno(r, err, "%s: read on", g->staged->name);
+    err = input->open_at(input->userdata, input->blob, g->resumed, &rest, r);
+    if (err < 0) {
+        (void)oci_source_close(kept);
+        return err;
+    }
+    return oci_source_concat(kept, rest, ret_source);
+}
+
+static int open_blob(struct ingest *g, struct oci_source **ret_source, struct report *r)
+{
+    if (g->resumed > 0)
+        return open_resumed(g, ret_source, r);
+    return g->input->open(g->input->userdata, g->input->blob, ret_source, r);
+}
+
 /* blob ─ verify ─ tee(blob file) ─ decompress ─ limit ─ readahead ─ tee(diffID) */
 static int open_tar(struct ingest *g, struct oci_source **ret_tar, struct report *r)
 {
     const struct oci_descriptor *blob = g->input->blob;
     const char *name = g->staged->name;
     struct oci_source *s;
-    int err = g->input->open(g->input->userdata, blob, &s, r);
+    int err = open_blob(g, &s, r);
 
     if (err == 0)
         err = oci_source_verify(s, name, blob->size, &blob->digest, &g->blob_seen, &s);
@@ -339,13 +371,32 @@ static int run(struct ingest *g, bool tree_wanted, struct report *r)
     return err;
 }
 
+/* The blob's file: one that is read on where that is possible, and nobody else is at it. */
+static int open_blob_writer(struct ingest *g)
+{
+    struct oci_layout *layout = lfs_store_layout(g->store);
+    int partial = lfs_store_dirfd(g->store, LFS_DIR_PARTIAL);
+    int err = -EWOULDBLOCK;
+
+    if (g->input->open_at && partial >= 0)
+        err = oci_blob_writer_resume(
+            layout, partial, &g->input->blob->digest, &g->staged->blob, &g->resumed);
+    if (err == 0 && g->resumed > g->input->blob->size) {
+        g->resumed = 0;
+        oci_blob_writer_discard(g->staged->blob);
+        g->staged->blob = oci_blob_writer_free(g->staged->blob);
+        err = -EWOULDBLOCK;
+    }
+    return err == -EWOULDBLOCK ? oci_blob_writer_new(layout, &g->staged->blob) : err;
+}
+
 static int prepare_ingest(struct ingest *g, bool tree_wanted, bool blob_wanted)
 {
     struct lfs_staged_layer *staged = g->staged;
     int err = oci_hash_new(g->input->diff_id->alg, &g->tar_hash);
 
     if (err == 0 && blob_wanted)
-        err = oci_blob_writer_new(lfs_store_layout(g->store), &staged->blob);
+        err = open_blob_writer(g);
     if (err < 0 || !tree_wanted)
         return err;
     err = oci_hash_new(OCI_DIGEST_SHA256, &g->small_hash);
@@ -368,6 +419,25 @@ static struct ingest *ingest_free(struct ingest *g)
 }
 DEFINE_CLEANUP(struct ingest *, ingest_free)
 
+/* Failures that come from the bytes and not from the way they took. */
+static bool is_bad_content(int err)
+{
+    switch (-err) {
+    case EBADMSG:
+    case EFBIG:
+    case E2BIG:
+    case EINVAL:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EOPNOTSUPP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+enum { INGEST_AGAIN = 1 }; /* what lay in partial/ was wrong and is gone */
+
 static int ingest(struct lfs_store *store, const struct lfs_layer_input *input,
     const struct lfs_ingest_options *options, struct lfs_staged_layer *staged, bool tree_wanted,
     bool blob_wanted, struct report *r)
@@ -386,6 +456,10 @@ static int ingest(struct lfs_store *store, const struct lfs_layer_input *input,
     err = prepare_ingest(g, tree_wanted, blob_wanted);
     if (err == 0)
         err = run(g, tree_wanted, r);
+    if (is_bad_content(err) && staged->blob)
+        oci_blob_writer_discard(staged->blob);
+    if (is_bad_content(err) && g->resumed > 0)
+        return INGEST_AGAIN;
     if (err == 0)
         show_progress(g, LFS_PROGRESS_DONE, g->blob_bytes, input->blob->size);
     return err;
@@ -463,6 +537,13 @@ int lfs_ingest_layer(struct lfs_store *store, const struct lfs_layer_input *inpu
     log_debug(LOG_STORE, "%s: ingest%s%s", staged->name, tree_wanted ? " tree" : "",
         blob_wanted ? " blob" : "");
     err = ingest(store, input, options, staged, tree_wanted, blob_wanted, r);
+    if (err == INGEST_AGAIN) {
+        log_debug(LOG_STORE, "%s: what was there is wrong, from the start", staged->name);
+        staged_clear(staged);
+        if (r)
+            *r = REPORT_INIT;
+        err = ingest(store, input, options, staged, tree_wanted, blob_wanted, r);
+    }
     if (err < 0)
         return name_layer(staged, err, r);
     *ret_staged = TAKE_PTR(staged);
@@ -505,8 +586,12 @@ static int publish_tree(struct lfs_store *store, struct lfs_staged_layer *staged
 int lfs_ingest_publish(
     struct lfs_store *store, struct lfs_staged_layer *const *staged, size_t count, struct report *r)
 {
+    _cleanup_(fd_closep) int hold = -1;
     int err = lfs_store_sync(store, r);
 
+    /* Until its tree is there, nothing tells gc that a content is wanted. */
+    if (err == 0)
+        err = lfs_gc_hold(store, &hold, r);
     for (size_t i = 0; i < count && err == 0; i++)
         err = staged[i] ? publish_contents(staged[i], r) : 0;
     if (err == 0)

@@ -24,6 +24,10 @@ struct lfs_layer_input {
     /* Opens the blob's bytes; called only when they are needed. */
     int (*open)(void *userdata, const struct oci_descriptor *blob, struct oci_source **ret_source,
         struct report *r);
+    /* The same from a byte of it on; NULL: not possible. With it a blob that is stored but not read
+     * to its end stays in partial/, and is read on from there the next time. */
+    int (*open_at)(void *userdata, const struct oci_descriptor *blob, uint64_t offset,
+        struct oci_source **ret_source, struct report *r);
     void *userdata;
     const atomic_bool *cancelled; /* NULL: never; else ends the work with -ECANCELED when true */
 };

@@ -153,6 +153,7 @@ static void *run_jobs(void *userdata)
             .diff_id = job->diff_id,
             .store_blob = run->input->store_blobs,
             .open = run->input->open,
+            .open_at = run->input->open_at,
             .userdata = run->input->userdata,
             .cancelled = &run->cancelled,
         };

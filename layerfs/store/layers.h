@@ -12,6 +12,8 @@ struct lfs_layers_input {
     /* As in struct lfs_layer_input; called from several threads. */
     int (*open)(void *userdata, const struct oci_descriptor *blob, struct oci_source **ret_source,
         struct report *r);
+    int (*open_at)(void *userdata, const struct oci_descriptor *blob, uint64_t offset,
+        struct oci_source **ret_source, struct report *r);
     void *userdata;
 };
 

@@ -16,7 +16,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "oci/image.h"
+#include "layerfs/store/image.h"
+#include "layerfs/store/seal.h"
 #include "oci/util/io.h"
 #include "oci/util/log.h"
 
@@ -158,7 +159,7 @@ static int format_record(const struct lfs_mount_record *record, struct buf *b)
     int err = json ? fill_json(json, record) : -ENOMEM;
 
     if (err == 0)
-        err = oci_json_dump(json, b);
+        err = lfs_seal(json, b);
     if (err == 0)
         err = buf_append_str(b, "\n");
     json_decref(json);
@@ -317,6 +318,8 @@ int lfs_mount_record_create(
 
     if (err == 0)
         err = create_record(store, record, ret_fd);
+    if (err == 0)
+        lfs_image_mark_used(store, &record->manifest);
     return err < 0 ? report_errno(r, err, "mount record in %s", lfs_store_path(store)) : 0;
 }
 
@@ -414,6 +417,8 @@ static int add_record(struct lfs_store *store, struct lfs_mount_list *list, cons
         list->alive[list->count++] = is_locked(fd);
     else
         log_debug(LOG_MOUNT, "record %s: %s", id, strerror(-err));
+    if (err < 0 && err != -ENOENT && (fd < 0 || is_locked(fd)))
+        list->unreadable++;
     return err == -ENOMEM ? err : 0;
 }
 

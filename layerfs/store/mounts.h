@@ -38,6 +38,7 @@ struct lfs_mount_list {
     struct lfs_mount_record *records;
     bool *alive;
     size_t count;
+    size_t unreadable; /* records of living daemons that cannot be read: gc must not run then */
 };
 void lfs_mount_list_deinit(struct lfs_mount_list *list);
 int lfs_mount_list_load(struct lfs_store *store, struct lfs_mount_list *ret_list, struct report *r);

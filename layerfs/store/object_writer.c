@@ -20,6 +20,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "layerfs/store/lease.h"
 #include "oci/util/io.h"
 
 enum {
@@ -158,9 +159,13 @@ int lfs_object_writer_new(struct lfs_store *store, struct lfs_object_writer **re
 /* The lock on the folder tells that somebody uses it. */
 static int make_folder(struct lfs_object_writer *w)
 {
+    _cleanup_(fd_closep) int hold = -1; /* gc must not meet it before it is locked */
     int tmp = lfs_store_dirfd(w->store, LFS_DIR_TMP);
+    int held = lfs_gc_hold(w->store, &hold, NULL);
     uint64_t value[2];
 
+    if (held < 0)
+        return held;
     if (getrandom(value, sizeof(value), 0) != sizeof(value))
         return neg_errno();
     (void)snprintf(w->folder, sizeof(w->folder), "objects-%016llx%016llx",
@@ -277,20 +282,27 @@ static void object_name(const char *hex, char name[static LFS_KEY_MAX + 1])
     (void)snprintf(name, LFS_KEY_MAX + 1, "%.2s/%.62s", hex, hex + 2);
 }
 
-static bool object_exists(struct lfs_object_writer *w, const char *hex)
+/* An object that is there gets a second name in our folder: should gc remove the first, which
+ * nothing may refer to yet, publishing gives it back. */
+static bool keep_object(struct lfs_object_writer *w, const char *hex)
 {
+    int objects = lfs_store_dirfd(w->store, LFS_DIR_OBJECTS);
     char name[LFS_KEY_MAX + 1];
 
     object_name(hex, name);
-    return faccessat(lfs_store_dirfd(w->store, LFS_DIR_OBJECTS), name, F_OK, AT_SYMLINK_NOFOLLOW) ==
-           0;
+    if (linkat(objects, name, w->folder_fd, hex, 0) == 0 || errno == EEXIST)
+        return true;
+    if (errno == ENOENT)
+        return false;
+    /* A file system without links, an object of another user. */
+    return faccessat(objects, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Queues the slot, or gives it back when its content is there already. */
 static void end_slot(struct lfs_object_writer *w, const char *hex)
 {
     struct slot *slot = TAKE_PTR(w->slot);
-    bool exists = object_exists(w, hex);
+    bool exists = keep_object(w, hex);
 
     slot->size = w->size;
     memcpy(slot->name, hex, LFS_KEY_MAX);
@@ -311,7 +323,7 @@ static int end_file(struct lfs_object_writer *w, const char *hex)
 {
     _cleanup_(fd_closep) int fd = TAKE_FD(w->fd);
 
-    if (object_exists(w, hex))
+    if (keep_object(w, hex))
         return unlinkat(w->folder_fd, unnamed, 0) < 0 ? neg_errno() : 0;
     if (ftruncate(fd, (off_t)w->size) < 0 || fchmod(fd, 0444) < 0)
         return neg_errno();

@@ -27,7 +27,11 @@ static const char *const dir_names[LFS_DIRS] = {
     [LFS_DIR_OBJECTS] = "objects",
     [LFS_DIR_MOUNTS] = "mounts",
     [LFS_DIR_LOCKS] = "locks",
+    [LFS_DIR_PARTIAL] = "partial",
     [LFS_DIR_TMP] = "tmp",
+    [LFS_DIR_LEASES] = "leases",
+    [LFS_DIR_UPPERS] = "uppers",
+    [LFS_DIR_USED] = "used",
 };
 
 static const char version_file[] = "layerfs.json";
@@ -228,13 +232,35 @@ static int check_version(struct lfs_store *store, struct report *r)
     return 0;
 }
 
+static int open_dir(const struct lfs_store *store, const char *name)
+{
+    int fd =
+        openat(store->dirs[LFS_DIR_ROOT], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+    return fd < 0 ? neg_errno() : fd;
+}
+
+static int add_dir(const struct lfs_store *store, const char *name)
+{
+    if (store->flags & LFS_STORE_READ_ONLY || io_mkdir(store->dirs[LFS_DIR_ROOT], name, 0755) < 0)
+        return -ENOENT;
+    return open_dir(store, name);
+}
+
 static int open_dirs(struct lfs_store *store, struct report *r)
 {
     for (int i = LFS_DIR_ROOT + 1; i < LFS_DIRS; i++) {
-        store->dirs[i] = openat(store->dirs[LFS_DIR_ROOT], dir_names[i],
-            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        bool is_new = i == LFS_DIR_PARTIAL || i >= LFS_DIR_LEASES; /* not in earlier versions */
+
+        store->dirs[i] = open_dir(store, dir_names[i]);
+        if (is_new && store->dirs[i] == -ENOENT)
+            store->dirs[i] = add_dir(store, dir_names[i]);
+        if (is_new && store->dirs[i] == -ENOENT) {
+            store->dirs[i] = -1;
+            continue;
+        }
         if (store->dirs[i] < 0)
-            return report_errno(r, neg_errno(), "store %s: %s", store->path, dir_names[i]);
+            return report_errno(r, store->dirs[i], "store %s: %s", store->path, dir_names[i]);
     }
     return 0;
 }
@@ -272,6 +298,8 @@ int lfs_store_open(const char *path, unsigned flags, struct lfs_store **ret_stor
         err = oci_layout_open_at(store->dirs[LFS_DIR_ROOT], &store->layout, r);
         if (err < 0)
             (void)report_context(r, err, "store %s", store->path);
+        else
+            oci_layout_set_tmp(store->layout, store->dirs[LFS_DIR_TMP]);
     }
     if (err < 0)
         return err;
@@ -373,6 +401,17 @@ static bool note_matches(int dirfd, const char *note_name, const char *note)
 
     return io_read_file(dirfd, note_name, NOTE_MAX, &b) == 0 && b.size == strlen(note) &&
            memcmp(b.data, note, b.size) == 0;
+}
+
+int lfs_store_check_note(struct lfs_store *store, const char *tree_name)
+{
+    char note_name[LFS_TREE_NAME_MAX + 10], note[NOTE_MAX];
+    int dirfd = store->dirs[LFS_DIR_TREES];
+
+    (void)snprintf(note_name, sizeof(note_name), "%s.verified", tree_name);
+    if (faccessat(dirfd, note_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return neg_errno();
+    return format_note(dirfd, tree_name, note) == 0 && note_matches(dirfd, note_name, note) ? 0 : 1;
 }
 
 /* Not synced: a note that is lost or broken costs one more verification. A store that cannot be
@@ -557,6 +596,18 @@ int lfs_store_try_lock(struct lfs_store *store, const char *name, int *ret_fd, s
     int err = lock_file(store, name, LOCK_EX | LOCK_NB, ret_fd);
 
     return err < 0 && err != -EWOULDBLOCK ? report_errno(r, err, "lock %s", name) : err;
+}
+
+int lfs_store_lock_shared(struct lfs_store *store, const char *name, int *ret_fd, struct report *r)
+{
+    int err = lock_file(store, name, LOCK_SH, ret_fd);
+
+    return err < 0 ? report_errno(r, err, "lock %s", name) : 0;
+}
+
+bool lfs_store_is_read_only(const struct lfs_store *store)
+{
+    return store->flags & LFS_STORE_READ_ONLY;
 }
 
 int lfs_store_sync(struct lfs_store *store, struct report *r)

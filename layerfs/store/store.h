@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store: an OCI image layout with trees/, packs/, objects/, mounts/, locks/ and tmp/ beside it.
+/* The store: an OCI image layout with trees/, packs/, objects/, mounts/, locks/, partial/ and tmp/
+ * beside it.
  *
  *     oci-layout index.json blobs/   the images, as any OCI tool reads and writes them
  *     layerfs.json                   the store's version: {"version": 1}
@@ -10,8 +11,14 @@
  *     packs/<sha256 hex>             contents of a layer's small files, by diffID, in tar order
  *     objects/ab/<62 hex>            one content, by its sha256, 0444, never changed
  *     mounts/<id>.json               a live mount, see mounts.h
+ *     leases/<id>                    what a running command relies on, see lease.h
+ *     uppers/<id>.json               a writable directory above an image, see uppers.h
+ *     used/<sha256 hex>              empty; its mtime: when that manifest was last mounted
+ *     index.sum                      sha256 of index.json as LayerFS last wrote it
  *     locks/                         flock files: one ingest of a layer at a time, by diffID
- *     tmp/                           what is unfinished; folders in it are flocked while in use
+ *     partial/<digest>               the first bytes of a blob that was not read to its end;
+ * flocked while somebody reads on tmp/                           what is unfinished; folders in it
+ * are flocked while in use
  *
  * A digest that is not sha256 is named in trees/ and packs/ by the sha256 of its string, and no
  * digest at all (the chainID of an image without layers) by the sha256 of nothing.
@@ -57,7 +64,11 @@ enum lfs_store_dir {
     LFS_DIR_OBJECTS,
     LFS_DIR_MOUNTS,
     LFS_DIR_LOCKS,
+    LFS_DIR_PARTIAL, /* -1 in a store that is read only and has none */
     LFS_DIR_TMP,
+    LFS_DIR_LEASES, /* from here on: made when missing, -1 in a read-only store without them */
+    LFS_DIR_UPPERS,
+    LFS_DIR_USED,
     LFS_DIRS,
 };
 int lfs_store_dirfd(const struct lfs_store *store, enum lfs_store_dir dir); /* borrowed */
@@ -75,6 +86,9 @@ int lfs_store_open_tree(struct lfs_store *store, const struct oci_digest *chain_
 /* The same for a layer's tree (by diffID). */
 int lfs_store_open_layer(struct lfs_store *store, const struct oci_digest *diff_id,
     struct lfs_tree **ret_tree, struct report *r);
+/* Whether the note on a tree (by its file name) is of the file that has the name now: 0, 1 when it
+ * is of another, -ENOENT when there is none. */
+int lfs_store_check_note(struct lfs_store *store, const char *tree_name);
 /* File name of a tree in trees/. */
 enum { LFS_TREE_NAME_MAX = LFS_KEY_MAX + 6 };
 int lfs_store_tree_name(
@@ -94,6 +108,11 @@ void lfs_store_object_name(
 int lfs_store_lock(struct lfs_store *store, const char *name, int *ret_fd, struct report *r);
 /* The same without waiting: -EWOULDBLOCK, without a text, when somebody holds it. */
 int lfs_store_try_lock(struct lfs_store *store, const char *name, int *ret_fd, struct report *r);
+
+/* Shared and exclusive, for gc.c and who must not be disturbed by it: see docs/locking.md. */
+int lfs_store_lock_shared(struct lfs_store *store, const char *name, int *ret_fd, struct report *r);
+
+bool lfs_store_is_read_only(const struct lfs_store *store);
 
 /* Makes all that was written to the store so far durable. */
 int lfs_store_sync(struct lfs_store *store, struct report *r);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -143,19 +144,35 @@ static void random_name(char *name, size_t size)
         (unsigned long long)value[1]);
 }
 
+static int open_tmp(int dirfd, mode_t mode, struct io_tmp *tmp)
+{
+    *tmp = (struct io_tmp){.dirfd = dirfd};
+    tmp->fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+    if (tmp->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+        random_name(tmp->name, sizeof(tmp->name));
+        tmp->fd = openat(dirfd, tmp->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    }
+    return tmp->fd < 0 ? neg_errno() : 0;
+}
+
+/* The lock says that somebody uses the file to who cleans up what others left; between its making
+ * and the lock that one may have taken it for a leftover. */
 int io_tmp_open(int dirfd, mode_t mode, struct io_tmp *ret_tmp)
 {
-    struct io_tmp tmp = {.dirfd = dirfd};
+    for (;;) {
+        struct io_tmp tmp;
+        struct stat st;
+        int r = open_tmp(dirfd, mode, &tmp);
 
-    tmp.fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-    if (tmp.fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-        random_name(tmp.name, sizeof(tmp.name));
-        tmp.fd = openat(dirfd, tmp.name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (r < 0)
+            return r;
+        (void)flock(tmp.fd, LOCK_SH);
+        if (!tmp.name[0] || fstat(tmp.fd, &st) < 0 || st.st_nlink > 0) {
+            *ret_tmp = tmp;
+            return 0;
+        }
+        (void)fd_close(tmp.fd);
     }
-    if (tmp.fd < 0)
-        return neg_errno();
-    *ret_tmp = tmp;
-    return 0;
 }
 
 /* Gives an O_TMPFILE file a name. */

@@ -16,6 +16,7 @@ static const char *const subsystem_names[LOG_SUBSYSTEMS] = {
     [LOG_READ] = "read",
     [LOG_MOUNT] = "mount",
     [LOG_UNION] = "union",
+    [LOG_REGISTRY] = "registry",
 };
 
 unsigned log_enabled_mask;
@@ -49,7 +50,7 @@ int log_setup(const char *names)
 
 const char *log_subsystem_names(void)
 {
-    return "oci,layer,tree,store,fuse,read,mount,union";
+    return "oci,layer,tree,store,fuse,read,mount,union,registry";
 }
 
 void log_write(enum log_subsystem subsystem, const char *fmt, ...)

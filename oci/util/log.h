@@ -16,6 +16,7 @@ enum log_subsystem {
     LOG_READ,
     LOG_MOUNT,
     LOG_UNION,
+    LOG_REGISTRY,
     LOG_SUBSYSTEMS,
 };
 

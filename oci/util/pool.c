@@ -30,6 +30,25 @@ static void *allocate(size_t size)
     return size % PAGE == 0 ? aligned_alloc(PAGE, size) : malloc(size);
 }
 
+/* Under the lock, after each change. */
+static void publish(struct pool *p)
+{
+    if (!p->gauge)
+        return;
+    atomic_store_explicit(&p->gauge->in_use, p->stats.in_use, memory_order_relaxed);
+    atomic_store_explicit(&p->gauge->free, p->stats.free, memory_order_relaxed);
+    atomic_store_explicit(&p->gauge->peak, p->stats.peak, memory_order_relaxed);
+}
+
+void pool_watch(struct pool *p, struct pool_gauge *gauge)
+{
+    pthread_mutex_lock(&p->lock);
+    p->gauge = gauge;
+    atomic_store(&gauge->object_size, (uint32_t)p->stats.object_size);
+    publish(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* Counts one more object out, and takes it off the free list where that has one. False at the
  * limit. */
 static bool count_out(struct pool *p, void **ret_object)
@@ -48,6 +67,7 @@ static bool count_out(struct pool *p, void **ret_object)
         p->stats.in_use++;
         p->stats.taken++;
         p->stats.peak = MAX(p->stats.peak, p->stats.in_use);
+        publish(p);
     }
     pthread_mutex_unlock(&p->lock);
     return ok;
@@ -66,6 +86,7 @@ void *pool_take(struct pool *p)
         pthread_mutex_lock(&p->lock);
         p->stats.in_use--;
         p->stats.taken--;
+        publish(p);
         pthread_mutex_unlock(&p->lock);
     }
     return object;
@@ -83,6 +104,7 @@ void pool_give(struct pool *p, void *object)
         p->stats.free++;
         object = NULL;
     }
+    publish(p);
     pthread_mutex_unlock(&p->lock);
     free(object);
 }

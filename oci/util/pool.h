@@ -7,6 +7,7 @@
 #define OCI_UTIL_POOL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "oci/util/macros.h"
 
@@ -19,11 +20,17 @@ struct pool_stats {
     size_t object_size; /* bytes */
 };
 
+/* A copy of the counts for whoever may not take the lock, such as another process. */
+struct pool_gauge {
+    _Atomic uint32_t in_use, free, peak, object_size;
+};
+
 struct pool {
     pthread_mutex_t lock; /* protects everything below; held for a few instructions only */
     void *free_list;
     uint32_t keep, limit;
     struct pool_stats stats;
+    struct pool_gauge *gauge; /* borrowed, or NULL */
 };
 
 /* object_size in bytes (made at least a pointer's);
@@ -39,6 +46,9 @@ void *pool_take(struct pool *p);
 
 /* Gives an object back; NULL is ignored. Thread-safe. */
 void pool_give(struct pool *p, void *object);
+
+/* From then on *gauge, which must outlive the pool, follows the counts. */
+void pool_watch(struct pool *p, struct pool_gauge *gauge);
 
 struct pool_stats pool_get_stats(struct pool *p);
 

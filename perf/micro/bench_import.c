@@ -30,7 +30,7 @@ static int open_blob(struct oci_image_source *s, const struct oci_descriptor *de
 
 static int import(struct lfs_store *store, const char *path, const char *tag, struct report *r)
 {
-    static const struct oci_image_source_ops ops = {open_blob, NULL};
+    static const struct oci_image_source_ops ops = {.open_blob = open_blob};
     struct layout_source l = {.source.ops = &ops};
     int err = oci_layout_open(path, &l.layout, r);
 

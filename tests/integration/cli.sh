@@ -4,7 +4,7 @@
 
 like '--version names version and libfuse' "$(layerfs --version)" '[0-9]+\.[0-9]+.*libfuse 3\.[0-9]+'
 layerfs --help >help
-for c in create pull mount umount images tag rm inspect bundle stats; do
+for c in create pull mount umount images tag rm inspect bundle stats gc df validate; do
     check "--help lists $c" grep -qE "^ *$c( |$)" help
     rc=0
     layerfs $c --help >out 2>err || rc=$?

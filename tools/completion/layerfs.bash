@@ -23,13 +23,14 @@ _layerfs() {
     --transport) words='auto uring dev' ;;
     --compress) words='gzip zstd none' ;;
     --from) words=$("$program" images --quiet 2>/dev/null) ;;
-    --store | --dir | --tar | --upper | --work) ;;
+    --tls-verify) words='true false' ;;
+    --store | --dir | --tar | --upper | --work | --authfile | --cert-dir | --registries-conf | --dest-digest-file) ;;
     *)
         case $command,$word in
         *,-*) words=$(_layerfs_options "$program" "$command") ;;
         ,*) words=$(_layerfs_commands "$program") ;;
-        pull,*) words='oci: oci-archive: docker-archive:' ;;
-        mount,* | tag,* | rm,* | inspect,* | bundle,* | prepare,*)
+        pull,*) words='docker:// oci: oci-archive: docker-archive:' ;;
+        mount,* | tag,* | rm,* | inspect,* | bundle,* | prepare,* | validate,*)
             words=$("$program" images --quiet 2>/dev/null) ;;
         umount,* | stats,*) words=$(_layerfs_mounts) ;;
         esac

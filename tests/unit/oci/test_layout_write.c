@@ -291,3 +291,75 @@ Test(layout_write, edits_of_processes_do_not_get_lost)
     }
     cr_expect_eq(count_entries(layout), PROCESSES * EDITS);
 }
+
+/* ---- blobs that are written on ---- */
+
+static struct oci_blob_writer *must_resume(
+    struct oci_layout *layout, int dirfd, const struct oci_digest *digest, uint64_t want_size)
+{
+    struct oci_blob_writer *w = NULL;
+    uint64_t size = 0;
+
+    cr_assert_eq(oci_blob_writer_resume(layout, dirfd, digest, &w, &size), 0);
+    cr_expect_eq(size, want_size);
+    return w;
+}
+
+Test(layout_write, partial_blob_is_written_on)
+{
+    _cleanup_(tmpdir_remove) struct tmpdir dir = tmpdir_make();
+    _cleanup_(oci_layout_closep) struct oci_layout *layout = make_layout(&dir);
+    _cleanup_(fd_closep) int partial = -1;
+    struct oci_blob_writer *w;
+    struct oci_digest digest;
+
+    cr_assert_eq(mkdirat(dir.fd, "partial", 0755), 0);
+    partial = openat(dir.fd, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cr_assert_eq(oci_digest_of(OCI_DIGEST_SHA256, "first second", 12, &digest), 0);
+    w = must_resume(layout, partial, &digest, 0);
+    cr_assert_eq(oci_blob_writer_write(w, "first ", 6), 0);
+    (void)oci_blob_writer_free(w);
+    cr_expect_eq(tmpdir_count(&dir, "partial"), 1);
+    cr_expect_not(oci_layout_has_blob(layout, &digest, 6));
+
+    w = must_resume(layout, partial, &digest, 6);
+    cr_assert_eq(oci_blob_writer_write(w, "second", 6), 0);
+    cr_assert_eq(oci_blob_writer_commit(w, &digest, true), 0);
+    (void)oci_blob_writer_free(w);
+    cr_expect_eq(tmpdir_count(&dir, "partial"), 0);
+    cr_expect(oci_layout_has_blob(layout, &digest, 12));
+}
+
+Test(layout_write, partial_blob_has_one_writer)
+{
+    _cleanup_(tmpdir_remove) struct tmpdir dir = tmpdir_make();
+    _cleanup_(oci_layout_closep) struct oci_layout *layout = make_layout(&dir);
+    struct oci_digest digest =
+        digest_of("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    struct oci_blob_writer *w = must_resume(layout, dir.fd, &digest, 0), *second = NULL;
+    uint64_t size;
+
+    cr_expect_eq(oci_blob_writer_resume(layout, dir.fd, &digest, &second, &size), -EWOULDBLOCK);
+    (void)oci_blob_writer_free(w);
+    w = must_resume(layout, dir.fd, &digest, 0);
+    (void)oci_blob_writer_free(w);
+}
+
+Test(layout_write, partial_blob_that_is_wrong_goes)
+{
+    _cleanup_(tmpdir_remove) struct tmpdir dir = tmpdir_make();
+    _cleanup_(oci_layout_closep) struct oci_layout *layout = make_layout(&dir);
+    struct oci_digest digest =
+        digest_of("sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    struct oci_blob_writer *w = must_resume(layout, dir.fd, &digest, 0);
+    unsigned before = tmpdir_count(&dir, ".");
+
+    cr_assert_eq(oci_blob_writer_write(w, "wrong", 5), 0);
+    oci_blob_writer_discard(w);
+    cr_expect_eq(oci_blob_writer_commit(w, &digest, false), -EINVAL);
+    (void)oci_blob_writer_free(w);
+    cr_expect_eq(tmpdir_count(&dir, "."), before - 1);
+    w = must_resume(layout, dir.fd, &digest, 0);
+    (void)oci_blob_writer_free(w); /* nothing was written, so nothing stays */
+    cr_expect_eq(tmpdir_count(&dir, "."), before - 1);
+}

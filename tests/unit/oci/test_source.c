@@ -280,3 +280,24 @@ Test(source, close_of_null)
 {
     cr_assert_null(oci_source_close(NULL));
 }
+
+/* ---- concat ---- */
+
+Test(source, concat)
+{
+    _cleanup_(oci_source_closep) struct oci_source *s = NULL;
+    struct oci_source *a, *b;
+    struct report r = REPORT_INIT;
+    char all[16] = "";
+    const uint8_t *data;
+    ssize_t n;
+
+    cr_assert_eq(oci_source_memory("one", 3, &a), 0);
+    cr_assert_eq(oci_source_memory("two", 3, &b), 0);
+    cr_assert_eq(oci_source_concat(a, b, &s), 0);
+    while ((n = oci_source_next(s, &data, &r)) > 0)
+        strncat(all, (const char *)data, (size_t)n);
+    cr_expect_eq(n, 0);
+    cr_expect_str_eq(all, "onetwo");
+    cr_expect_eq(oci_source_next(s, &data, &r), 0);
+}

@@ -94,15 +94,17 @@ static void digest_text(const char *data, char text[static OCI_DIGEST_STR_MAX])
 
 /* ---- docker:// ---- */
 
-Test(transport, registries_are_refused)
+/* Nobody listens at port 1. The names of images never lead out of this machine here. */
+Test(transport, registry_that_is_not_there)
 {
     struct oci_location location = {0};
     struct oci_image_source *s = NULL;
     struct report report = REPORT_INIT;
 
-    cr_assert_eq(oci_location_parse("debian", &location, NULL), 0);
-    cr_expect_eq(oci_image_source_open(&location, NULL, &s, &report), -EOPNOTSUPP);
-    cr_expect(strstr(report.text, "registry"), "%s", report.text);
+    cr_assert_eq(oci_location_parse("127.0.0.1:1/a/b", &location, NULL), 0);
+    (void)setenv("no_proxy", "*", 1);
+    cr_expect_eq(oci_image_source_open(&location, NULL, &s, &report), -ECONNREFUSED);
+    cr_expect(strstr(report.text, "127.0.0.1:1"), "%s", report.text);
     location.transport = 77;
     cr_expect_eq(oci_image_source_open(&location, NULL, &s, &report), -EOPNOTSUPP);
     oci_location_deinit(&location);

@@ -179,7 +179,7 @@ static int open_blob(struct oci_image_source *s, const struct oci_descriptor *de
 
 void test_image_init(struct test_image *image)
 {
-    static const struct oci_image_source_ops ops = {open_blob, NULL};
+    static const struct oci_image_source_ops ops = {.open_blob = open_blob};
 
     memset(image, 0, sizeof(*image));
     image->source.ops = &ops;

@@ -790,3 +790,57 @@ Test(image, dies_at_any_time)
         remove_store();
     }
 }
+
+/* ---- names of registries ---- */
+
+static bool finds(struct lfs_store *store, const char *name)
+{
+    struct lfs_image *loaded = NULL;
+    struct report r = REPORT_INIT;
+    int err = lfs_image_load(store, name, NULL, &loaded, &r);
+
+    cr_expect(err == 0 || (err == -ENOENT && report_is_set(&r)), "%s: %d", name, err);
+    cr_expect(err < 0 || !report_is_set(&r), "%s", r.text);
+    (void)lfs_image_free(loaded);
+    return err == 0;
+}
+
+Test(image, short_names_find_full_ones)
+{
+    _cleanup_(lfs_store_closep) struct lfs_store *store = fixture_store();
+    struct test_image made;
+
+    test_image_make(&made);
+    must_import(store, &made, "docker.io/library/debian:latest");
+    must_import(store, &made, "r.example/team/app:v1");
+    cr_expect(finds(store, "debian"));
+    cr_expect(finds(store, "debian:latest"));
+    cr_expect(finds(store, "docker.io/debian"));
+    cr_expect(finds(store, "docker.io/library/debian:latest"));
+    cr_expect(finds(store, "app:v1"));
+    cr_expect(finds(store, "team/app:v1"));
+    cr_expect_not(finds(store, "debian:12"));
+    cr_expect_not(finds(store, "app"));
+    cr_expect_not(finds(store, "pp:v1"));
+    cr_expect_not(finds(store, "other.example/team/app:v1"));
+    test_image_deinit(&made);
+}
+
+Test(image, short_names_that_fit_several_find_none)
+{
+    _cleanup_(lfs_store_closep) struct lfs_store *store = fixture_store();
+    struct test_image made;
+
+    test_image_make(&made);
+    must_import(store, &made, "a.example/app:latest");
+    must_import(store, &made, "b.example/app:latest");
+    cr_expect_not(finds(store, "app"));
+    must_import(store, &made, "app");
+    cr_expect(finds(store, "app"));
+    cr_expect_eq(lfs_image_untag(store, "app", NULL), 0);
+    cr_expect_eq(lfs_image_untag(store, "app", NULL), -ENOENT);
+    cr_expect_eq(lfs_image_untag(store, "a.example/app", NULL), 0);
+    cr_expect_eq(lfs_image_untag(store, "app", NULL), 0);
+    cr_expect_not(finds(store, "b.example/app"));
+    test_image_deinit(&made);
+}

@@ -122,3 +122,27 @@ Test(pool, threads_share_it)
     cr_assert(le(u32, s.free, 3));
     pool_deinit(&p);
 }
+
+Test(pool, a_gauge_follows_the_counts)
+{
+    struct pool_gauge gauge = {0};
+    struct pool p;
+    void *a, *b;
+
+    cr_assert_eq(pool_init(&p, 100, 1, 2), 0);
+    a = pool_take(&p);
+    pool_watch(&p, &gauge);
+    cr_assert_eq(gauge.object_size, 100);
+    cr_assert_eq(gauge.in_use, 1, "what was out before");
+    b = pool_take(&p);
+    cr_assert_eq(gauge.in_use, 2);
+    cr_assert_eq(gauge.peak, 2);
+    pool_give(&p, a);
+    cr_assert_eq(gauge.in_use, 1);
+    cr_assert_eq(gauge.free, 1);
+    pool_give(&p, b);
+    cr_assert_eq(gauge.in_use, 0);
+    cr_assert_eq(gauge.free, 1, "one is kept");
+    cr_assert_eq(gauge.peak, 2);
+    pool_deinit(&p);
+}
