@@ -109,7 +109,8 @@ static int take_path(char **at, const char *path)
 /* Both ways of saying it in one place: the options of the command line win over -o. */
 static int collect_options(struct tool *tool, const struct mount_values *v, struct mount_options *o)
 {
-    int r = 0;
+    /* mount(8) means these where it says nothing; mount.fuse writes them out. */
+    int r = tool->mount_helper ? mount_options_add(o, "suid,dev", &tool->report) : 0;
 
     for (size_t i = 0; r == 0 && i < v->mount_options.count; i++)
         r = mount_options_add(o, v->mount_options.items[i].value, &tool->report);

@@ -225,7 +225,8 @@ int main(int argc, char **argv)
     char **args;
     int count;
 
-    if (strcmp(name, "mount.layerfs") == 0)
+    tool.mount_helper = strcmp(name, "mount.layerfs") == 0;
+    if (tool.mount_helper)
         return start_command(&tool, &command_mount, &global, argc, argv);
     if (options_parse(no_options, NULL, global_options, &global, true, argc, argv, &args, &count,
             &tool.report) < 0)

@@ -35,10 +35,9 @@ int runtime_dir_open(char **ret_path, struct report *r)
         return report_errno(r, neg_errno(), "runtime directory %s", path);
     if (lstat(path, &st) < 0)
         return report_errno(r, neg_errno(), "runtime directory %s", path);
-    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+    if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
         return report_fail(r, -EPERM,
-            "runtime directory %s must be a directory of this user that nobody else can write",
-            path);
+            "runtime directory %s must be a directory of this user with mode 0700", path);
     *ret_path = TAKE_PTR(path);
     return 0;
 }

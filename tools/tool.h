@@ -30,6 +30,7 @@ enum exit_code exit_code_of(int err);
 struct tool {
     const char *store_path; /* --store; NULL: the default */
     const char *debug;      /* --debug; NULL: LAYERFS_DEBUG */
+    bool mount_helper;      /* called by mount(8) as mount.layerfs */
     const char *subject;    /* what is being worked on, for the error line; borrowed, or NULL */
     struct report report;
 };

@@ -60,15 +60,13 @@ static int append_user_options(struct buf *text, const char *options)
     return r;
 }
 
+/* Set-user-ID programs and devices of an image are foreign: libfuse allows neither unless the user's
+ * options do. */
 int lfs_mount_args_format(
     const struct lfs_mount_options *options, bool privileged, struct buf *text)
 {
     int r = buf_append_str(text, "default_permissions,subtype=layerfs");
 
-    /* An image's root file system has set-user-ID programs and devices; only root may allow them.
-     */
-    if (r == 0 && privileged)
-        r = buf_append_str(text, ",suid,dev");
     if (r == 0 && (options->allow_other || privileged))
         r = buf_append_str(text, ",allow_other");
     if (r == 0 && options->fsname) {

@@ -18,6 +18,7 @@
 enum {
     CREATE_VERSION = 1, /* flag: only tell the version */
     RULE_PATH_BENEATH = 1,
+    ACCESS_EXECUTE = 1 << 0,
     ACCESS_READ_FILE = 1 << 2,
     FS_VERSION_1 = (1 << 13) - 1, /* all that it knew */
     FS_REFER = 1 << 13,
@@ -57,9 +58,9 @@ static int create(void)
     return fd < 0 ? neg_errno() : (int)fd;
 }
 
-static int allow_reading(int ruleset_fd, int dir_fd)
+static int allow(int ruleset_fd, int dir_fd, uint64_t access)
 {
-    struct path_rule rule = {.access = ACCESS_READ_FILE, .fd = dir_fd};
+    struct path_rule rule = {.access = access, .fd = dir_fd};
 
     if (syscall(SYS_landlock_add_rule, ruleset_fd, RULE_PATH_BENEATH, &rule, 0) < 0)
         return neg_errno();
@@ -73,10 +74,11 @@ int lfs_landlock_apply(int objects_fd)
 
     if (ruleset_fd < 0)
         return ruleset_fd;
-    r = allow_reading(ruleset_fd, objects_fd);
+    /* The kernel opens a backing file as this process would, and for execution when it is executed. */
+    r = allow(ruleset_fd, objects_fd, ACCESS_READ_FILE | ACCESS_EXECUTE);
     processors_fd = open("/sys/devices/system/cpu", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (r == 0 && processors_fd >= 0)
-        r = allow_reading(ruleset_fd, processors_fd);
+        r = allow(ruleset_fd, processors_fd, ACCESS_READ_FILE);
     if (r == 0 && syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0)
         r = neg_errno();
     return r;

@@ -122,7 +122,7 @@ static int allow_masked(
 static int allow_equal(scmp_filter_ctx filter, int call, unsigned argument, uint64_t value)
 {
     return seccomp_rule_add(
-        filter, SCMP_ACT_ALLOW, call, 1, SCMP_CMP64(argument, SCMP_CMP_EQ, value));
+        filter, SCMP_ACT_ALLOW, call, 1, SCMP_CMP64(argument, SCMP_CMP_EQ, value, 0));
 }
 
 /* ioctls of FUSE, by type and number: numbers differ in size and direction between versions. */
@@ -149,7 +149,7 @@ static int allow_with_arguments(scmp_filter_ctx filter)
         r = allow_equal(filter, SCMP_SYS(tgkill), 0, (uint64_t)getpid());
     if (r == 0) /* only asking */
         r = seccomp_rule_add(
-            filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_CMP64(2, SCMP_CMP_EQ, 0));
+            filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0));
     return r == 0 ? allow_fuse_ioctls(filter) : r;
 }
 

@@ -240,25 +240,10 @@ static int open_dir(const struct lfs_store *store, const char *name)
     return fd < 0 ? neg_errno() : fd;
 }
 
-static int add_dir(const struct lfs_store *store, const char *name)
-{
-    if (store->flags & LFS_STORE_READ_ONLY || io_mkdir(store->dirs[LFS_DIR_ROOT], name, 0755) < 0)
-        return -ENOENT;
-    return open_dir(store, name);
-}
-
 static int open_dirs(struct lfs_store *store, struct report *r)
 {
     for (int i = LFS_DIR_ROOT + 1; i < LFS_DIRS; i++) {
-        bool is_new = i == LFS_DIR_PARTIAL || i >= LFS_DIR_LEASES; /* not in earlier versions */
-
         store->dirs[i] = open_dir(store, dir_names[i]);
-        if (is_new && store->dirs[i] == -ENOENT)
-            store->dirs[i] = add_dir(store, dir_names[i]);
-        if (is_new && store->dirs[i] == -ENOENT) {
-            store->dirs[i] = -1;
-            continue;
-        }
         if (store->dirs[i] < 0)
             return report_errno(r, store->dirs[i], "store %s: %s", store->path, dir_names[i]);
     }

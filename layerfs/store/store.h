@@ -64,7 +64,7 @@ enum lfs_store_dir {
     LFS_DIR_OBJECTS,
     LFS_DIR_MOUNTS,
     LFS_DIR_LOCKS,
-    LFS_DIR_PARTIAL, /* -1 in a store that is read only and has none */
+    LFS_DIR_PARTIAL,
     LFS_DIR_TMP,
     LFS_DIR_LEASES, /* from here on: made when missing, -1 in a read-only store without them */
     LFS_DIR_UPPERS,

@@ -114,3 +114,21 @@ pid=$(jq -r .pid home/store/mounts/*.json)
 kill -TERM "$pid"
 check 'so does SIGTERM' wait_until 10 gone "$pid"
 is 'all of it' "$(ls home/store/mounts) $(fuse_mounts)" ' 0'
+
+# The runtime directory is the user's alone.
+mv home/store "$LAYERFS_STORE"
+chown -R 0:0 "$LAYERFS_STORE"
+is 'the runtime directory is made 0700' "$(stat -c '%a %U' /run/layerfs)" '700 root'
+chmod 755 /run/layerfs
+fails 'one that others may enter is refused' '[1-5]' 'runtime directory.*0700' layerfs mount plain m
+chmod 700 /run/layerfs
+chown $USER_ID /run/layerfs
+fails "another's is refused" '[1-5]' 'runtime directory' layerfs mount plain m
+rmdir /run/layerfs
+mkdir -m 700 /run/elsewhere
+ln -s elsewhere /run/layerfs
+fails 'a link is refused' '[1-5]' 'runtime directory' layerfs mount plain m
+rm /run/layerfs
+check 'without one it is made' mount_image plain m
+layerfs umount m
+is 'nothing of layerfs is setuid' "$(find "$BUILD/tools" -type f -perm /6000)" ''

@@ -31,7 +31,7 @@ Test(mount_args, a_user_gets_no_devices_and_no_other_users)
 
 Test(mount_args, root_serves_a_root_file_system)
 {
-    expect(true, "default_permissions,subtype=layerfs,suid,dev,allow_other,ro", .mountpoint = "/m");
+    expect(true, "default_permissions,subtype=layerfs,allow_other,ro", .mountpoint = "/m");
 }
 
 Test(mount_args, names_may_hold_what_separates_options)
@@ -42,7 +42,7 @@ Test(mount_args, names_may_hold_what_separates_options)
 
 Test(mount_args, the_users_options_come_before_what_must_be)
 {
-    expect(true, "default_permissions,subtype=layerfs,suid,dev,allow_other,nosuid,context=\\,x,ro",
+    expect(true, "default_permissions,subtype=layerfs,allow_other,nosuid,context=\\,x,ro",
         .fuse_options = "nosuid,context=\\,x");
 }
 
