@@ -142,12 +142,12 @@ daemon_of() { stats "$1" .pid; }
 # the file system once, and python whether each file is a terminal.
 cacheable_requests() { stats "$1" '.requests | del(.STATFS, .IOCTL) | add'; }
 
-# free NAME COMMAND…: it costs no request. The kernel may take cached pages back at any moment, also
+# free MNT NAME COMMAND…: it costs no request. The kernel may take cached pages back at any moment, also
 # where nobody drops caches, and asks for those again: so what must be found is one round without any
 # request; a handler that is asked each time has none.
 free() {
-    local name=$1 before more=() _
-    shift
+    local mnt=$1 name=$2 before more=() _
+    shift 2
     for _ in 1 2 3 4 5 6 7 8; do
         before=$(cacheable_requests "$mnt")
         "$@" >/dev/null
