@@ -159,6 +159,14 @@ free() {
     done
     not_ok "$name" "requests in each round: ${more[*]}: $(stats "$mnt" '.requests | tostring')"
 }
+
+# can FEATURE: whether the build and this kernel have passthrough or io_uring.
+can() {
+    layerfs --version | grep '^libfuse' | grep -q "$1" || return
+    [ "$1" != io_uring ] || [ -e /sys/module/fuse/parameters/enable_uring ]
+}
+data_modes() { if can passthrough; then echo cached passthrough; else echo cached; fi; }
+
 # mount_image IMAGE MNT [OPTION…]
 mount_image() {
     local image=$1 mnt=$2

@@ -58,7 +58,7 @@ layerfs mount --upper up2 python m
 is 'podman --rootfs on a writable mount' \
     "$(pod_run --rootfs "$T/m" python3 -c "$program" 2>err || cat err)" "$wanted"
 check 'umount right after' layerfs umount m
-for mode in cached passthrough; do
+for mode in $(data_modes); do
     layerfs mount --data=$mode python m
     # podman makes /etc/mtab where an image has none, so it gets a place to write: its own overlay.
     is "$mode: podman --rootfs" "$(pod_run --rootfs "$T/m:O" python3 -c "$program" 2>err || cat err)" \

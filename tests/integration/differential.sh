@@ -13,7 +13,7 @@ compare() { # LAYOUT TAG
     umoci unpack --image "$1:$2" bundle 2>err || { cat err; exit 1; }
     dump bundle/rootfs umoci.dump
     layerfs pull --quiet "oci:$1:$2" >/dev/null
-    for mode in cached passthrough; do
+    for mode in $(data_modes); do
         mount_image "$2" m --data=$mode
         dump m mount.dump
         layerfs umount m

@@ -71,7 +71,7 @@ for tag in features sizes; do
     rm -rf bundle
     umoci unpack --image oci:$tag bundle 2>err
     dump bundle/rootfs umoci.dump
-    for mode in cached passthrough; do
+    for mode in $(data_modes); do
         mount_image $tag m --data=$mode
         dump m mount.dump
         layerfs umount m

@@ -9,10 +9,8 @@ seconds=6
 mount_image python m
 dump m wanted
 layerfs umount m
-modes='cached passthrough'
-layerfs --version | grep -q passthrough || modes=cached
 transports='dev auto'
-for mode in $modes; do
+for mode in $(data_modes); do
     for transport in $transports; do
         layerfs mount --data=$mode --transport=$transport python m
         pid=$(daemon_of m)

@@ -23,7 +23,7 @@ reads() { # NAME MNT: whole, in odd pieces, backwards, mapped
     is "$1: past the end is nothing" "$(tail -c +1048580 "$2/s1048577" | wc -c)" 0
 }
 
-if [ -e $uring ] && layerfs --version | grep -q io_uring; then
+if can io_uring; then
     was=$(<$uring)
     defer "echo $was >$uring"
     echo N >$uring
@@ -48,15 +48,13 @@ else
         layerfs mount --transport=uring plain m
     transports=dev
 fi
-modes='cached passthrough'
-if ! layerfs --version | grep -q passthrough; then
+if ! can passthrough; then
     skip 'passthrough' 'this build has none'
     fails '--data=passthrough is refused with a reason' '[1-5]' passthrough \
         layerfs mount --data=passthrough plain m
-    modes=cached
 fi
 for transport in $transports; do
-    for mode in $modes; do
+    for mode in $(data_modes); do
         layerfs mount --data=$mode --transport=$transport sizes m
         is "$mode over $transport: stats tell" "$(stats m '.data + " " + .transport')" "$mode $transport"
         reads "$mode over $transport" m

@@ -7,9 +7,8 @@
 layerfs pull --quiet "oci:$LAYERFS_CORPUS:python" >/dev/null
 layerfs pull --quiet "oci:$T/oci:plain" >/dev/null
 layerfs pull --quiet "oci:$T/oci:features" >/dev/null
-uring=/sys/module/fuse/parameters/enable_uring
 transports=dev
-if [ -e $uring ] && layerfs --version | grep -q io_uring; then
+if can io_uring; then
     transports='dev uring'
 else
     skip 'uring' "no FUSE over io_uring in $(layerfs --version) or the kernel"
