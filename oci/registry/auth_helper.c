@@ -103,7 +103,7 @@ static int run(const char *program, const char *server, struct buf *b)
 static bool says_not_found(const struct buf *b)
 {
     return b->data && (memmem(b->data, b->size, "credentials not found", 21) ||
-                              memmem(b->data, b->size, "no credentials", 14));
+                          memmem(b->data, b->size, "no credentials", 14));
 }
 
 static int parse_answer(
