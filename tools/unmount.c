@@ -115,7 +115,7 @@ static int unmount_recorded(
         (void)umount2(record->fuse_mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW);
     if (err == 0 && alive && !options->lazy)
         err = wait_for_daemon(found, options->timeout_ms, r);
-    if (err == 0 && !alive)
+    if (err == 0 && (!alive || !options->lazy)) /* a daemon that was killed left them */
         mount_remove_traces(found->store, record);
     return err;
 }
