@@ -22,7 +22,6 @@ int mountinfo_find(const char *mountpoint, struct mountinfo *ret_mount);
 int mountinfo_find_id(int id, struct mountinfo *ret_mount);
 
 /* Calls each() for every mount of now, topmost first, until it returns other than 0. */
-int mountinfo_each(
-    int (*each)(void *userdata, const struct mountinfo *mount), void *userdata);
+int mountinfo_each(int (*each)(void *userdata, const struct mountinfo *mount), void *userdata);
 
 #endif

@@ -98,13 +98,12 @@ static int apply_layer(struct lfs_store *store, struct lfs_builder *b,
     const struct oci_digest *diff_id, struct report *r)
 {
     _cleanup_(lfs_tree_closep) struct lfs_tree *layer = NULL;
-    char text[OCI_DIGEST_STR_MAX], name[OCI_DIGEST_STR_MAX + 16];
+    char name[OCI_DIGEST_STR_MAX];
     int err = lfs_store_open_layer(store, diff_id, &layer, r);
 
     if (err < 0)
         return err;
-    (void)snprintf(name, sizeof(name), "layer %s", oci_digest_format(diff_id, text));
-    return lfs_builder_apply(b, layer, name, r);
+    return lfs_builder_apply(b, layer, oci_digest_format(diff_id, name), r);
 }
 
 static int write_image_tree(struct lfs_store *store, struct lfs_builder *b,

@@ -226,10 +226,15 @@ struct lfs_tree *lfs_tree_close(struct lfs_tree *tree)
     return NULL;
 }
 
+/* The beginning of a section: what the first requests touch, and all of an ordinary image. More
+ * would keep the disk busy while those requests wait for it. */
+enum { PREFETCH_MAX = 2 << 20 };
+
 static void prefetch(const void *start, uint64_t size)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)start;
 
+    size = MIN(size, (uint64_t)PREFETCH_MAX);
     if (size)
         (void)madvise((void *)(at - at % page), size + at % page, MADV_WILLNEED);
 }

@@ -33,7 +33,7 @@ int lfs_tree_verify(const struct lfs_tree *tree, struct report *r);
 int lfs_tree_guard_install(void);
 bool lfs_tree_is_damaged(const struct lfs_tree *tree);
 
-/* Asks the kernel to read the metadata ahead; does not wait. */
+/* Asks the kernel to read the beginning of the metadata ahead; does not wait. */
 void lfs_tree_prefetch(const struct lfs_tree *tree);
 
 /* Gives back what was mapped by use: the pages stay in the page cache, where the kernel may drop

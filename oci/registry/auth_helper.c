@@ -102,8 +102,8 @@ static int run(const char *program, const char *server, struct buf *b)
 /* Helpers say so in words when they know nothing about a server. */
 static bool says_not_found(const struct buf *b)
 {
-    return b->size > 0 && (memmem(b->data, b->size, "credentials not found", 21) ||
-                              memmem(b->data, b->size, "no credentials", 14));
+    return b->data && (memmem(b->data, b->size, "credentials not found", 21) ||
+                          memmem(b->data, b->size, "no credentials", 14));
 }
 
 static int parse_answer(

@@ -180,7 +180,8 @@ static int add_usual(struct oci_registries *registries, struct report *r)
 
     if (home && home[0] == '/') {
         (void)snprintf(file, sizeof(file), "%s/.config/containers/registries.conf", home);
-        (void)snprintf(directory, sizeof(directory), "%s.d", file);
+        (void)snprintf(
+            directory, sizeof(directory), "%s/.config/containers/registries.conf.d", home);
         err = add_file(registries, file, r);
     }
     if (err == 0)

