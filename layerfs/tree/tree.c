@@ -246,8 +246,13 @@ void lfs_tree_prefetch(const struct lfs_tree *tree)
     prefetch(tree->names, tree->names_size);
 }
 
+/* Bytes of a tree that may stay mapped: what is mapped the kernel does not drop with the caches. */
+enum { MAPPED_MAX = 4 << 20 };
+
 void lfs_tree_trim(const struct lfs_tree *tree)
 {
+    if (tree->size <= MAPPED_MAX)
+        return;
     (void)madvise((void *)(uintptr_t)tree->base, tree->size, MADV_DONTNEED);
 }
 

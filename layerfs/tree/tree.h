@@ -37,7 +37,8 @@ bool lfs_tree_is_damaged(const struct lfs_tree *tree);
 void lfs_tree_prefetch(const struct lfs_tree *tree);
 
 /* Gives back what was mapped by use: the pages stay in the page cache, where the kernel may drop
- * them, but no longer count as the process's. Other threads may read meanwhile. */
+ * them, but no longer count as the process's. A tree of up to 4 MiB stays mapped. Other threads may
+ * read meanwhile. */
 void lfs_tree_trim(const struct lfs_tree *tree);
 
 enum lfs_tree_kind lfs_tree_kind(const struct lfs_tree *tree);
