@@ -347,7 +347,7 @@ void lfs_image_mark_used(struct lfs_store *store, const struct oci_digest *manif
     char key[LFS_KEY_MAX];
     int used = lfs_store_dirfd(store, LFS_DIR_USED);
 
-    if (used < 0 || lfs_store_is_read_only(store) || lfs_store_key(manifest, key) < 0)
+    if (lfs_store_is_read_only(store) || lfs_store_key(manifest, key) < 0)
         return;
     fd = openat(used, key, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0 || futimens(fd, NULL) < 0)

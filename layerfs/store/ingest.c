@@ -378,7 +378,7 @@ static int open_blob_writer(struct ingest *g)
     int partial = lfs_store_dirfd(g->store, LFS_DIR_PARTIAL);
     int err = -EWOULDBLOCK;
 
-    if (g->input->open_at && partial >= 0)
+    if (g->input->open_at)
         err = oci_blob_writer_resume(
             layout, partial, &g->input->blob->digest, &g->staged->blob, &g->resumed);
     if (err == 0 && g->resumed > g->input->blob->size) {

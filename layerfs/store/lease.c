@@ -89,7 +89,7 @@ static int create(struct lfs_lease *lease)
 int lfs_lease_new(struct lfs_store *store, struct lfs_lease **ret_lease, struct report *r)
 {
     _cleanup_(lfs_lease_freep) struct lfs_lease *lease = malloc(sizeof(*lease));
-    bool writable = !lfs_store_is_read_only(store) && lfs_store_dirfd(store, LFS_DIR_LEASES) >= 0;
+    bool writable = !lfs_store_is_read_only(store);
     int err;
 
     if (!lease)

@@ -66,7 +66,7 @@ enum lfs_store_dir {
     LFS_DIR_LOCKS,
     LFS_DIR_PARTIAL,
     LFS_DIR_TMP,
-    LFS_DIR_LEASES, /* from here on: made when missing, -1 in a read-only store without them */
+    LFS_DIR_LEASES,
     LFS_DIR_UPPERS,
     LFS_DIR_USED,
     LFS_DIRS,

@@ -82,8 +82,6 @@ int lfs_upper_note(struct lfs_store *store, const char *path, const struct oci_d
     struct oci_digest id;
     int err = oci_digest_of(OCI_DIGEST_SHA256, path, strlen(path), &id);
 
-    if (lfs_store_dirfd(store, LFS_DIR_UPPERS) < 0)
-        return 0;
     if (err == 0)
         err = format(path, manifest, chain_id, &b);
     if (err == 0) {
